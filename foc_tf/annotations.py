@@ -1,0 +1,63 @@
+"""From votes to mean annotations, certain and fuzzy images and reference labels."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Annotations(NamedTuple):
+    """What the votes of N images say about C classes.
+
+    Attributes:
+      mean: [N, C] float64, share of the votes, rows sum to 1 (0 for an image without votes).
+      certain: [N] bool, the most-voted class has at least the threshold's share.
+      reference: [N] int64, most-voted class, ties to the lower class id, -1 without votes.
+    """
+
+    mean: np.ndarray
+    certain: np.ndarray
+    reference: np.ndarray
+
+
+def _counts(votes):
+    """[N, C] int64 of a table of votes, or a ValueError that says what is wrong with it."""
+    votes = np.asarray(votes)
+    if votes.ndim != 2 or votes.shape[1] == 0:
+        raise ValueError(f"votes: expected [images, classes], found shape {votes.shape}.")
+    if votes.dtype.kind not in "buif":
+        raise ValueError(f"votes: expected whole numbers, found {votes.dtype}.")
+    if votes.dtype.kind == "f":
+        wrong = votes[~np.isfinite(votes) | (votes != np.floor(votes))]
+        if wrong.size:
+            raise ValueError(f"votes: expected whole numbers (counts), found {wrong[0]}.")
+    if votes.size and votes.min() < 0:
+        raise ValueError(f"votes: expected counts >= 0, found {votes.min()}.")
+    return votes.astype(np.int64)
+
+
+def from_votes(votes, certain_threshold=1.0):
+    """Mean annotation, certain mask and reference label of each image.
+
+    The rule of Schmarje et al. (2020), section 4.1, is `certain_threshold=1.0`: an image is fuzzy
+    as soon as one annotation disagrees.
+
+    Args:
+      votes: [N, C] whole numbers >= 0, how many annotators chose each class.
+      certain_threshold: above 0.5 to 1.
+
+    Returns:
+      `Annotations`.
+
+    Raises:
+      ValueError: if `votes` is not such a table or the threshold is out of range.
+    """
+    votes = _counts(votes)
+    if not 0.5 < certain_threshold <= 1:
+        raise ValueError(f"certain_threshold: expected above 0.5 to 1, found {certain_threshold}.")
+    total = votes.sum(axis=1)
+    most = votes.max(axis=1, initial=0)
+    mean = votes / np.maximum(total, 1)[:, None]
+    # Rounding of threshold * total must not decide: 0.55 * 100 is 55.00000000000001.
+    certain = (total > 0) & (most >= certain_threshold * total - 1e-9 * np.maximum(total, 1))
+    reference = np.where(total > 0, votes.argmax(axis=1), -1)
+    return Annotations(mean, certain, reference)

@@ -1,0 +1,37 @@
+"""Backbones: functions `(input_shape, weights=None) -> keras.Model` from pixels to pooled features.
+
+Each model maps float images in 0..255 [B, H, W, C] to [B, F]; the range its weights want is its own
+first layer. A new backbone is one such function and one line of `BACKBONES`.
+"""
+
+from foc_tf.backbones.efficientnet_lite0 import efficientnet_lite0
+from foc_tf.backbones.resnet50v2 import resnet50v2
+from foc_tf.backbones.small_resnet import small_resnet
+
+BACKBONES = {
+    "resnet50v2": resnet50v2,
+    "efficientnet_lite0": efficientnet_lite0,
+    "small_resnet": small_resnet,
+}
+
+
+def build(name, image_size, channels=3, weights=None):
+    """A backbone by its name.
+
+    Args:
+      name: a name of `BACKBONES`.
+      image_size: side of a square image in pixels, or (H, W).
+      channels: C.
+      weights: None or "none" (random), "imagenet" where the backbone has it, or a file.
+
+    Returns:
+      keras.Model, float images in 0..255 [B, H, W, C] to features [B, F].
+
+    Raises:
+      ValueError: if the name is unknown (lists the known ones), or the backbone refuses the size,
+        the channels or the weights.
+    """
+    if name not in BACKBONES:
+        raise ValueError(f"Unknown backbone {name!r}; known: {', '.join(sorted(BACKBONES))}.")
+    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+    return BACKBONES[name]((height, width, channels), weights=weights)

@@ -1,0 +1,98 @@
+"""Building a model by names, and building it again from the JSON beside its weights."""
+
+import inspect
+import json
+import pathlib
+
+import keras
+
+from foc_tf import backbones
+from foc_tf.methods import METHODS
+
+
+def build_model(
+    method="foc",
+    backbone="resnet50v2",
+    k_gt=10,
+    image_size=64,
+    channels=3,
+    backbone_weights=None,
+    **hyperparameters,
+):
+    """Builds a method's model: a keras.Model to compile, fit, evaluate, predict and save.
+
+    Args:
+      method: a name of `methods.METHODS`.
+      backbone: a name of `backbones.BACKBONES`, or any keras.Model [B, H, W, C] -> [B, F] on images
+        in 0..255 (then `image_size`, `channels` and `backbone_weights` are not used).
+      k_gt: number of classes.
+      image_size: side of the images in pixels.
+      channels: 3 for colour, 1 for grey.
+      backbone_weights: None, "imagenet" or a file.
+      **hyperparameters: of the method and of `model.SemiSupervisedModel`.
+
+    Returns:
+      The model; `model.recipe` rebuilds it (None with a backbone of your own).
+
+    Raises:
+      ValueError: if a name is unknown, or the method does not have a hyperparameter.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method: expected one of {', '.join(METHODS)}, found {method!r}.")
+    known = _parameters(METHODS[method])
+    for name in hyperparameters:
+        if name not in known:
+            raise ValueError(
+                f"{name}: not a parameter of method {method}; it has {', '.join(sorted(known))}."
+            )
+    recipe = None
+    if not isinstance(backbone, keras.Model):
+        recipe = {
+            "method": method,
+            "backbone": backbone,
+            "k_gt": k_gt,
+            "image_size": image_size,
+            "channels": channels,
+            **hyperparameters,
+        }
+        backbone = backbones.build(backbone, image_size, channels, backbone_weights)
+    model = METHODS[method](backbone, k_gt, **hyperparameters)
+    model.recipe = recipe
+    return model
+
+
+def _parameters(cls):
+    names = set(inspect.signature(cls.__init__).parameters)
+    names |= set(inspect.signature(cls.__mro__[1].__init__).parameters)
+    return names - {"self", "backbone", "k_gt", "kwargs", "name"}
+
+
+def load(path):
+    """Loads the best model of a workdir, or a SavedModel.
+
+    Args:
+      path: a workdir (with `best/`), or a folder with `saved_model.pb`. SavedModels are programs:
+        load only those you trust.
+
+    Returns:
+      The keras.Model with `recipe`, `classes` and `details`, or what tf.saved_model.load gives.
+
+    Raises:
+      ValueError: if `path` is neither, or a whole-model file that could execute code.
+    """
+    path = pathlib.Path(path)
+    if (path / "saved_model.pb").exists():
+        import tensorflow as tf
+
+        return tf.saved_model.load(str(path))
+    recipe_file = path / "best" / "model.json"
+    if not recipe_file.exists():
+        raise ValueError(
+            f"{path}: expected a workdir with best/model.json or a SavedModel with saved_model.pb, "
+            "found neither. Train first: python -m foc_tf.train --workdir=..."
+        )
+    details = json.loads(recipe_file.read_text(encoding="utf-8"))
+    model = build_model(**details["model"])
+    model.load_weights(str(path / "best" / "model.weights.h5"))
+    model.classes, model.details = tuple(details["classes"]), details
+    return model

@@ -1,0 +1,100 @@
+"""Checkpoints of a run and the best model: plain arrays and JSON, nothing that executes.
+
+A checkpoint holds the weights, the optimizer's variables and the history so far; batches need no
+state, they are functions of (seed, step).
+"""
+
+import json
+import pathlib
+import zipfile
+
+import numpy as np
+
+from foc_tf import files
+
+KEEP = 2
+
+
+def save(directory, model, state):
+    """Writes `<directory>/epoch-<n>.npz` and removes all but the last two.
+
+    Args:
+      directory: path.
+      model: a compiled model.
+      state: JSON-able dict with "epoch", the number of epochs done.
+    """
+    directory = pathlib.Path(directory)
+    arrays = {f"weight_{i:05}": np.asarray(w) for i, w in enumerate(model.get_weights())}
+    for index, variable in enumerate(_optimizer_variables(model)):
+        arrays[f"optimizer_{index:05}"] = np.asarray(variable)
+    arrays["state"] = np.frombuffer(json.dumps(state).encode(), np.uint8)
+    with files.replacing(directory / f"epoch-{state['epoch']:06}.npz") as file:
+        np.savez(file, **arrays)
+    for old in sorted(directory.glob("epoch-*.npz"))[:-KEEP]:
+        old.unlink()
+
+
+def restore_latest(directory, model):
+    """Loads the newest whole checkpoint into the model.
+
+    A damaged one (a zip member's checksum fails) is passed over for the one before.
+
+    Returns:
+      (its `state` or None if there is no checkpoint, list of damaged files).
+
+    Raises:
+      ValueError: if checkpoints exist and none can be read, or the model has other variables.
+    """
+    damaged = []
+    for path in sorted(pathlib.Path(directory).glob("epoch-*.npz"), reverse=True):
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                arrays = {key: stored[key] for key in stored.files}
+        except (zipfile.BadZipFile, ValueError, OSError, EOFError, KeyError):
+            damaged.append(str(path))
+            continue
+        _assign(path, model, arrays)
+        return json.loads(arrays["state"].tobytes().decode()), damaged
+    if damaged:
+        raise ValueError(
+            f"no checkpoint can be read, all are damaged: {', '.join(damaged)}. "
+            "Give another --workdir, or remove these files to start anew."
+        )
+    return None, damaged
+
+
+def _optimizer_variables(model):
+    return list(model.optimizer.variables)
+
+
+def _assign(path, model, arrays):
+    weights = [arrays[key] for key in sorted(arrays) if key.startswith("weight_")]
+    slots = [arrays[key] for key in sorted(arrays) if key.startswith("optimizer_")]
+    variables = _optimizer_variables(model)
+    expected = [tuple(w.shape) for w in model.weights] + [tuple(v.shape) for v in variables]
+    found = [a.shape for a in (*weights, *slots)]
+    if expected != found:
+        raise ValueError(f"{path} is a checkpoint of another model; give another --workdir.")
+    model.set_weights(weights)
+    for variable, value in zip(variables, slots):
+        variable.assign(value)
+
+
+def reset_optimizer(model):
+    """Zeroes the optimizer's moments and step count; the learning rate stays."""
+    rate = float(np.asarray(model.optimizer.learning_rate))
+    for variable in _optimizer_variables(model):
+        variable.assign(np.zeros(variable.shape, np.asarray(variable).dtype))
+    model.optimizer.learning_rate = rate
+
+
+def save_best(directory, model, recipe):
+    """Writes `model.weights.h5` and `model.json`, the recipe that `build.from_recipe` takes."""
+    directory = pathlib.Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    temporary = directory / ".tmp.weights.h5"
+    model.save_weights(temporary)
+    with open(temporary, "rb") as source, files.replacing(directory / "model.weights.h5") as file:
+        file.write(source.read())
+    temporary.unlink()
+    files.write_json(directory / "model.json", recipe)

@@ -1,0 +1,151 @@
+"""Which images a batch holds: integers only, a pure function of (seed, step).
+
+A batch of B rows has D = B / repetitions distinct draws. Of these at most r * D are unlabelled;
+where that is more than the unlabelled images' natural share U / (L + U), the natural share is used,
+so that none is seen more often than a labelled one. An epoch is one pass over the L labelled
+images; the unlabelled order goes on from epoch to epoch, so in time all of it is seen. r = 1
+removes the cap: an epoch then passes all images.
+
+Rows are interleaved (labelled and unlabelled spread evenly, then the whole repeated), so that
+every replica gets the same share of labelled rows.
+"""
+
+import functools
+
+import numpy as np
+
+_LABELED, _UNLABELED, _SAME, _OTHER = 0, 1, 2, 3  # independent streams of random numbers
+
+
+class BatchSampler:
+    """Draws the rows of batch t: anchors, their partners and labels.
+
+    Args:
+      labels: [N] int class ids, -1 = no training label.
+      unlabeled: [U] int, images that are used without a label.
+      batch_size: B, rows of a global batch.
+      unlabeled_ratio: r in [0, 1], upper bound of the unlabelled share; 1 removes the cap.
+      repetitions: how often each drawn image stands in the batch.
+      seed: of all draws.
+      replicas: rows are cut into so many equal parts.
+
+    Raises:
+      ValueError: if a number is out of range or the batch cannot hold one triplet.
+    """
+
+    def __init__(
+        self, labels, unlabeled, batch_size, unlabeled_ratio=0.5, repetitions=1, seed=0, replicas=1
+    ):
+        """See the class."""
+        self.labels = np.asarray(labels, np.int32)
+        self.labeled = np.flatnonzero(self.labels >= 0)
+        self.unlabeled = np.asarray(unlabeled, np.int64)
+        self.seed, self.repetitions, self.batch_size = seed, repetitions, batch_size
+        _check(batch_size, unlabeled_ratio, repetitions, replicas, len(self.labeled))
+        self.draws = batch_size // repetitions
+        self.unlabeled_draws = self._unlabeled_draws(unlabeled_ratio)
+        self.labeled_draws = self.draws - self.unlabeled_draws
+        self._members = [np.flatnonzero(self.labels == c) for c in range(self.labels.max() + 1)]
+        self._rank = _rank_in_class(self.labels, self._members)
+        self._by_class = np.concatenate(self._members)
+        self._start = np.cumsum([0] + [len(m) for m in self._members])
+        labeled_steps = -(-len(self.labeled) // self.labeled_draws)
+        all_steps = -(-len(self.unlabeled) // max(1, self.unlabeled_draws))
+        self.steps_per_epoch = (
+            max(labeled_steps, all_steps) if unlabeled_ratio == 1 else labeled_steps
+        )
+        self._permutation = functools.lru_cache(maxsize=8)(self._permutation)
+
+    def _unlabeled_draws(self, ratio):
+        total = len(self.labeled) + len(self.unlabeled)
+        natural = -(-self.draws * len(self.unlabeled) // total)
+        return min(int(ratio * self.draws), natural, self.draws - 1)
+
+    def _permutation(self, stream, index):
+        pool = self.labeled if stream == _LABELED else self.unlabeled
+        return np.random.default_rng([self.seed, stream, index]).permutation(pool)
+
+    def _stream(self, stream, first, count):
+        """Draws first .. first + count - 1 of an endless sequence of permutations."""
+        size = len(self.labeled if stream == _LABELED else self.unlabeled)
+        positions = np.arange(first, first + count)
+        rounds = positions // size
+        drawn = np.empty(count, np.int64)
+        for index in np.unique(rounds):
+            here = rounds == index
+            drawn[here] = self._permutation(stream, int(index))[positions[here] % size]
+        return drawn
+
+    def anchors(self, step):
+        """[D] int64 image indices of the distinct draws of a batch, labelled ones spread evenly."""
+        epoch, index = divmod(step, self.steps_per_epoch)
+        # Every epoch begins a permutation of its own, so that it is one whole pass.
+        rounds = -(-self.steps_per_epoch * self.labeled_draws // len(self.labeled))
+        first = epoch * rounds * len(self.labeled) + index * self.labeled_draws
+        labeled = self._stream(_LABELED, first, self.labeled_draws)
+        if not self.unlabeled_draws:
+            return labeled
+        unlabeled = self._stream(_UNLABELED, step * self.unlabeled_draws, self.unlabeled_draws)
+        position = np.arange(self.draws) * self.unlabeled_draws // self.draws
+        is_unlabeled = np.diff(position, append=self.unlabeled_draws) > 0
+        drawn = np.empty(self.draws, np.int64)
+        drawn[is_unlabeled], drawn[~is_unlabeled] = unlabeled, labeled
+        return drawn
+
+    def batch(self, step):
+        """Rows of batch `step`.
+
+        Returns:
+          Dict of [B] arrays: "self", "same_class", "other_class" int64 image indices (a partner of
+          an unlabelled row is the row's own image) and "label" int32, -1 = unlabelled.
+        """
+        rows = np.tile(self.anchors(step), self.repetitions)
+        labels = self.labels[rows]
+        known = labels >= 0
+        same, other = rows.copy(), rows.copy()
+        same[known] = self._same_class(rows[known], labels[known], step)
+        other[known] = self._other_class(labels[known], step)
+        return {"self": rows, "same_class": same, "other_class": other, "label": labels}
+
+    def _draw(self, stream, step, high):
+        rng = np.random.default_rng([self.seed, stream, step])
+        return np.minimum((rng.random(len(high)) * high).astype(np.int64), high - 1)
+
+    def _same_class(self, rows, labels, step):
+        size = self._start[labels + 1] - self._start[labels]
+        # A draw among the class's other members: skip over the image's own place.
+        place = self._draw(_SAME, step, size - 1)
+        place += place >= self._rank[rows]
+        return self._by_class[self._start[labels] + place]
+
+    def _other_class(self, labels, step):
+        size = self._start[labels + 1] - self._start[labels]
+        place = self._draw(_OTHER, step, len(self._by_class) - size)
+        return self._by_class[place + np.where(place >= self._start[labels], size, 0)]
+
+
+def _rank_in_class(labels, members):
+    rank = np.full(len(labels), -1, np.int64)
+    for member in members:
+        rank[member] = np.arange(len(member))
+    return rank
+
+
+def _check(batch_size, ratio, repetitions, replicas, num_labeled):
+    if not 0 <= ratio <= 1:
+        raise ValueError(f"unlabeled_ratio: expected 0 to 1, found {ratio}.")
+    if repetitions < 1:
+        raise ValueError(f"repetitions: expected at least 1, found {repetitions}.")
+    if batch_size < 3 * repetitions:
+        raise ValueError(
+            f"batch_size: {batch_size} rows hold no triplet of images {repetitions} times; "
+            f"give at least {3 * repetitions}, better 2 to 3 times k times repetitions."
+        )
+    for name, parts in (("repetitions", repetitions), ("replicas", replicas)):
+        if batch_size % parts:
+            raise ValueError(
+                f"batch_size: {batch_size} is not a multiple of {name} ({parts}); "
+                f"give e.g. {batch_size // parts * parts}."
+            )
+    if not num_labeled:
+        raise ValueError("labels: no labelled image; see --certain_threshold.")

@@ -1,0 +1,196 @@
+"""Reads a prepared dataset: a folder with annotations.csv and what may lie beside it."""
+
+import json
+import pathlib
+
+import numpy as np
+import pandas as pd
+
+from foc_tf.annotations import from_votes
+from foc_tf.data.images import ImageSet, stratified_splits
+
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
+_SPLITS = ("train", "val", "test")
+
+
+def read(data_dir, certain_threshold=None, seed=0):
+    """Reads a prepared dataset (contract: annotations.csv, splits.csv, dataset.json, images/).
+
+    Args:
+      data_dir: the folder.
+      certain_threshold: overrides that of dataset.json; both missing mean 1.0.
+      seed: of the stratified 80/20 split where there is no splits.csv.
+
+    Returns:
+      `images.ImageSet`.
+
+    Raises:
+      ValueError: if a file is missing or wrong; names file and line, what was expected and found.
+    """
+    folder = pathlib.Path(data_dir)
+    path = folder / "annotations.csv"
+    if not folder.is_dir():
+        raise ValueError(f"data_dir: {folder} is not a folder.")
+    if not path.exists():
+        raise ValueError(
+            f"data_dir: {folder} has no annotations.csv (columns image,class,votes). "
+            "For class folders give --dataset=folder."
+        )
+    info = _info(folder / "dataset.json")
+    table = _table(path, ("image", "class", "votes"))
+    counts = _whole_numbers(path, table["votes"])
+    classes = tuple(info.get("classes") or sorted(table["class"].unique()))
+    class_ids = _class_ids(path, table["class"], classes)
+    ids, rows = np.unique(table["image"].to_numpy(object), return_inverse=True)
+    unvoted = _unvoted(folder, set(ids))
+    votes = np.zeros((len(ids) + len(unvoted), len(classes)), np.int64)
+    np.add.at(votes, (rows, class_ids), counts)
+    voted, ids = len(ids), np.concatenate([ids, np.asarray(unvoted, object)])
+    if certain_threshold is None:
+        certain_threshold = info.get("certain_threshold", 1.0)
+    threshold = float(certain_threshold)
+    return ImageSet(
+        name=info.get("name", folder.resolve().name),
+        classes=classes,
+        ids=ids,
+        sources=_sources(folder, path, ids),
+        votes=votes,
+        splits=_splits(folder / "splits.csv", ids, voted, votes, threshold, seed),
+        certain_threshold=threshold,
+        ignored_classes=tuple(info.get("ignored_classes", ())),
+        original=_original(folder / "original_labels.csv", ids, classes),
+        licence=info.get("licence", ""),
+        source=info.get("source", ""),
+    )
+
+
+def _info(path):
+    if not path.exists():
+        return {}
+    try:
+        info = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not JSON ({error}).") from None
+    if not isinstance(info, dict):
+        raise ValueError(f"{path}: expected a JSON object, found {type(info).__name__}.")
+    classes = info.get("classes", [])
+    for key in ("classes", "ignored_classes"):
+        names = info.get(key, [])
+        if not isinstance(names, list) or len(set(map(str, names))) < len(names):
+            raise ValueError(f"{path}: {key} must be a list of distinct names, found {names!r}.")
+    unknown = [name for name in info.get("ignored_classes", []) if classes and name not in classes]
+    if unknown:
+        raise ValueError(f"{path}: ignored class {unknown[0]!r} is not one of classes; add it.")
+    threshold = info.get("certain_threshold", 1.0)
+    if isinstance(threshold, bool) or not isinstance(threshold, (int, float)):
+        raise ValueError(f"{path}: certain_threshold must be a number, found {threshold!r}.")
+    return info
+
+
+def _table(path, columns):
+    try:
+        table = pd.read_csv(
+            path,
+            dtype=str,
+            encoding="utf-8-sig",
+            keep_default_na=False,
+            skipinitialspace=True,
+            skip_blank_lines=False,  # the index must stay the line number
+        )
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not a CSV table ({error}).") from None
+    table.columns = [str(c).strip() for c in table.columns]
+    missing = [c for c in columns if c not in table.columns]
+    if missing:
+        raise ValueError(
+            f"{path}: expected the columns {','.join(columns)}, found {','.join(table.columns)}."
+        )
+    if len(table) and not isinstance(table.index, pd.RangeIndex):
+        # pandas takes surplus fields for row names and shifts all columns without a word.
+        raise ValueError(
+            f"{path}: rows have more fields than the header; quote names that hold a comma and "
+            "remove commas at the end of rows."
+        )
+    table.index += 2
+    table = table[list(columns)].apply(lambda column: column.str.strip())
+    table = table[(table != "").any(axis=1)]
+    if table.empty:
+        raise ValueError(f"{path}: no rows.")
+    for column in columns:
+        _refuse(path, table[column], table[column] == "", f"no {column}")
+    return table
+
+
+def _refuse(path, column, wrong, expected):
+    if wrong.any():
+        line = column.index[np.argmax(wrong)]
+        raise ValueError(f"{path}, line {line}: {expected}, found {column[line]!r}.")
+
+
+def _whole_numbers(path, column):
+    good = column.str.fullmatch(r"[0-9]{1,9}")
+    _refuse(path, column, ~good.astype(bool), "votes must be a whole number >= 0")
+    return column.astype(np.int64).to_numpy()
+
+
+def _class_ids(path, column, classes):
+    lookup = {name: index for index, name in enumerate(classes)}
+    result = column.map(lookup)
+    expected = f"unknown class: expected one of {', '.join(classes)} (see classes in dataset.json)"
+    _refuse(path, column, result.isna(), expected)
+    return result.to_numpy(np.int64)
+
+
+def _unvoted(folder, named):
+    files = sorted((folder / "images").rglob("*")) if (folder / "images").is_dir() else []
+    names = (p.relative_to(folder).as_posix() for p in files if p.suffix.lower() in EXTENSIONS)
+    return [
+        n for n in names if n not in named and not pathlib.PurePosixPath(n).name.startswith(".")
+    ]
+
+
+def _sources(folder, path, ids):
+    for name in ids:
+        pure = pathlib.PurePosixPath(name)
+        if pure.is_absolute() or ".." in pure.parts or "\\" in name:
+            raise ValueError(
+                f"{path}: image {name!r} must lie in {folder}, relative, without '..'."
+            )
+    missing = [name for name in ids if not (folder / name).is_file()]
+    if missing:
+        raise ValueError(
+            f"{path} names {len(missing)} images that are not there, first: "
+            f"{', '.join(missing[:3])} (looked in {folder})."
+        )
+    return np.asarray([str(folder / name) for name in ids], object)
+
+
+def _splits(path, ids, voted, votes, threshold, seed):
+    if not path.exists():
+        known = from_votes(votes, threshold)
+        strata = (known.reference + 1) * 2 + known.certain
+        splits = stratified_splits(strata, seed)
+        splits[voted:] = "train"
+        return splits
+    table = _table(path, ("image", "split"))
+    images, words = table["image"], table["split"]
+    _refuse(path, words, ~words.isin(_SPLITS), "split must be train, val or test")
+    _refuse(path, images, images.duplicated(), "expected every image once; remove the second row")
+    expected = "expected only images of annotations.csv or images/; remove the row"
+    _refuse(path, images, ~images.isin(ids), expected)
+    given = dict(zip(images, words))
+    lacking = [name for name in ids[:voted] if name not in given]
+    if lacking:
+        raise ValueError(
+            f"{path}: {len(lacking)} images of annotations.csv have no split, first {lacking[0]}. "
+            "Add them, or remove splits.csv for a random 80/20 split."
+        )
+    return np.asarray([given.get(name, "train") for name in ids], object)
+
+
+def _original(path, ids, classes):
+    if not path.exists():
+        return None
+    table = _table(path, ("image", "class"))
+    given = dict(zip(table["image"], _class_ids(path, table["class"], classes)))
+    return np.asarray([given.get(name, -1) for name in ids], np.int64)

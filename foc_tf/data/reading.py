@@ -1,0 +1,37 @@
+"""A data set ready to train on: read, unreadable images left out, labels checked."""
+
+from foc_tf import data
+from foc_tf.data import images, pipeline
+
+
+def read(dataset, data_dir, certain_threshold=None, labels_per_class=0, seed=0):
+    """Reads a data set and leaves out the images that cannot be decoded.
+
+    Args:
+      dataset: a name of `data.DATASETS`.
+      data_dir: its folder; None where the data are embedded.
+      certain_threshold: share of the most-voted class that makes an image certain; None for the
+        data set's own.
+      labels_per_class: labelled images kept for each class, 0 for all.
+      seed: of the split and the choice of labels.
+
+    Returns:
+      (ImageSet, [N] int32 training labels with -1 = none, list of {"image", "reason"} left out).
+
+    Raises:
+      ValueError: if the data cannot be trained on; names file or class and what to do.
+    """
+    if dataset not in data.DATASETS:
+        raise ValueError(f"dataset: expected one of {', '.join(data.DATASETS)}, found {dataset!r}.")
+    if data_dir is None and dataset != "digits":
+        raise ValueError(f"data_dir: dataset {dataset} needs --data_dir=<folder>.")
+    image_set = data.DATASETS[dataset](data_dir, certain_threshold=certain_threshold, seed=seed)
+    bad, reasons = pipeline.unreadable(image_set.sources)
+    left_out = [
+        {"image": str(image_set.ids[index]), "reason": reason}
+        for index, reason in zip(bad, reasons)
+    ]
+    image_set = image_set.without(bad)
+    labels = image_set.training_labels(labels_per_class, seed)
+    images.check_trainable(image_set, labels)
+    return image_set, labels, left_out

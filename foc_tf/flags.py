@@ -1,0 +1,114 @@
+"""Every flag of the programs, grouped. Only programs import this; the library takes arguments."""
+
+from absl import flags
+
+# --- data
+flags.DEFINE_string("dataset", "prepared", "Reader: prepared, folder, digits, plankton or stl10.")
+flags.DEFINE_string("data_dir", None, "Folder of the images (a prepared dataset or class folders).")
+flags.DEFINE_float(
+    "certain_threshold",
+    None,
+    "Smallest share of the most-voted class that makes an image certain, above 0.5 to 1. "
+    "Default: the dataset's own, else 1.0 (all annotators agree).",
+)
+flags.DEFINE_integer("labels_per_class", 0, "Labelled images kept for each class; 0 keeps all.")
+flags.DEFINE_enum("input", "rgb", ["rgb", "grey"], "What the network sees: 3 channels or 1.")
+flags.DEFINE_integer("load_size", 96, "Side in pixels to which every image is resized.")
+flags.DEFINE_integer("image_size", 64, "Side in pixels of the crops that the network sees.")
+
+# --- model
+flags.DEFINE_string("method", "foc", "foc or supervised.")
+flags.DEFINE_string("backbone", "resnet50v2", "resnet50v2, efficientnet_lite0 or small_resnet.")
+flags.DEFINE_string("backbone_weights", "none", "Initial weights: none, imagenet or a file.")
+flags.DEFINE_integer("num_sub_heads", 5, "Copies of each head; the best on validation is used.")
+flags.DEFINE_integer("hidden_units", 0, "Width of a hidden layer in each head; 0 for none.")
+flags.DEFINE_float("dropout", 0.5, "Share of features dropped before the heads, 0 to 1.")
+
+# --- method foc
+flags.DEFINE_integer(
+    "k", 60, "Clusters of the overclustering heads: 5 to 10 times the classes. (foc)"
+)
+flags.DEFINE_float("lambda_s", 1.0, "Weight of the supervised losses. (foc)")
+flags.DEFINE_float("lambda_u", 1.0, "Weight of the mutual information. (foc)")
+flags.DEFINE_float(
+    "unlabeled_ratio",
+    0.5,
+    "r: at most this share of a batch is unlabelled; 1 removes the cap: an epoch passes all. (foc)",
+)
+flags.DEFINE_enum(
+    "negatives",
+    "triplet",
+    ["triplet", "in_batch"],
+    "Images of other classes: a third view (the paper) or the batch's other rows, which saves a "
+    "third of the passes. (foc)",
+)
+flags.DEFINE_enum(
+    "ce_views", "anchor", ["anchor", "both"], "Views that the cross-entropy learns from. (foc)"
+)
+flags.DEFINE_enum(
+    "normal_mi_rows",
+    "all",
+    ["all", "labeled"],
+    "Rows in the normal head's mutual information: all (paper) or labeled (authors' code). (foc)",
+)
+flags.DEFINE_integer(
+    "alternate_epochs", 5, "Epochs of each head kind in turn; 0 trains both in every step. (foc)"
+)
+flags.DEFINE_integer("pretext_epochs", 500, "Warm-up epochs without labels; 0 skips them. (foc)")
+
+# --- training
+flags.DEFINE_integer("heads_only_epochs", 100, "Epochs with a frozen backbone; 0 skips them.")
+flags.DEFINE_integer("fine_tune_epochs", 500, "Epochs that train everything with labels.")
+flags.DEFINE_integer("batch_size", 390, "Rows of a global batch, repetitions counted.")
+flags.DEFINE_integer("repetitions", 3, "How often each drawn image stands in a batch.")
+flags.DEFINE_float("learning_rate", 1e-4, "Adam's, in pretext and fine_tune.")
+flags.DEFINE_float("heads_learning_rate", 1e-3, "Adam's, in heads_only.")
+flags.DEFINE_enum(
+    "learning_rate_schedule",
+    "plateau",
+    ["plateau", "cosine", "constant"],
+    "plateau: times 0.1 when the loss stands still; cosine: to 0 over each stage.",
+)
+flags.DEFINE_integer("plateau_epochs", 75, "Epochs without a new minimum, for plateau.")
+flags.DEFINE_float(
+    "early_stopping_share",
+    1 / 3,
+    "A stage ends after this share of its epochs without a new minimum, with plateau; 0 never.",
+)
+flags.DEFINE_string("augment_anchor", "affine_cutout", "Recipe of the first view (foc_tf.augment).")
+flags.DEFINE_string("augment_positive", "iic", "Recipe of the second view. (foc)")
+flags.DEFINE_string("augment_negative", "center_crop", "Recipe of the third view. (foc)")
+
+# --- run
+flags.DEFINE_string(
+    "workdir", None, "Folder of the run; default runs/<flagfile's or dataset's name>."
+)
+flags.DEFINE_integer("seed", 0, "Of initial weights, batches, augmentation and dropout.")
+flags.DEFINE_enum("strategy", "auto", ["auto", "one", "mirrored"], "Devices: auto takes all GPUs.")
+flags.DEFINE_enum(
+    "mixed_precision", "none", ["none", "bfloat16"], "bfloat16 layers; losses stay float32."
+)
+flags.DEFINE_bool("deterministic", False, "Bitwise repeatable on a CPU; slower.")
+flags.DEFINE_integer("evaluate_every", 1, "Epochs between two validations.")
+flags.DEFINE_string("export_dir", None, "Folder of SavedModels; default export/models/<run name>.")
+flags.DEFINE_bool("export", True, "Write a SavedModel at the end of training.")
+
+RUN_ONLY = ("workdir", "export_dir", "export", "strategy")
+
+
+def given(module_name=__name__):
+    """{name: value} of the flags defined here."""
+    values = flags.FLAGS.flags_by_module_dict()[module_name]
+    return {flag.name: flag.value for flag in values}
+
+
+def as_flagfile(values):
+    """Lines that --flagfile takes; flags without a value are left out."""
+    lines = []
+    for name in sorted(values):
+        value = values[name]
+        if isinstance(value, bool):
+            lines.append(f"--{'' if value else 'no'}{name}")
+        elif value is not None:
+            lines.append(f"--{name}={value}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,79 @@
+"""The only file that knows that there are two generations of Keras.
+
+Keras 2 (TensorFlow 2.15) has tensorflow-addons, which cannot be imported beside Keras 3; what
+foc_tf used of it is in Keras core there, or is the few lines below.
+"""
+
+import functools
+import warnings
+
+import keras
+import tensorflow as tf
+
+KERAS_3 = keras.__version__.startswith("3")
+
+
+def _addons_image():
+    # Imported late and quietly: the import warns of the end of tensorflow-addons' support.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import tensorflow_addons as tfa
+    return tfa.image
+
+
+def affine_transform(images, transforms, output_size):
+    """One bilinear resampling of each image; pixels outside count as zero.
+
+    Args:
+      images: [N, H, W, C] uint8 or float.
+      transforms: [N, 8] float, the projective map from output to input pixel coordinates
+        (x' = (t0 x + t1 y + t2) / k, y' = (t3 x + t4 y + t5) / k, k = t6 x + t7 y + 1; see
+        tf.raw_ops.ImageProjectiveTransformV3).
+      output_size: side of the result in pixels.
+
+    Returns:
+      [N, output_size, output_size, C] float32, within the range of the images and zero.
+    """
+    # An integer image would be resampled to integers, always rounded down.
+    images = tf.cast(images, tf.float32)
+    if not KERAS_3:
+        return _addons_image().transform(
+            images, transforms, interpolation="bilinear", output_shape=(output_size, output_size)
+        )
+    # Keras core's operation keeps the size of its input, so it is padded and cut around it.
+    grow = tf.maximum(output_size - tf.shape(images)[1:3], 0)
+    images = tf.pad(images, [[0, 0], [0, grow[0]], [0, grow[1]], [0, 0]])
+    moved = keras.ops.image.affine_transform(
+        images,
+        transforms,
+        interpolation="bilinear",
+        fill_mode="constant",
+        data_format="channels_last",
+    )
+    return moved[:, :output_size, :output_size]
+
+
+def compose_transforms(transforms):
+    """One projective map in place of several: the matrix product, so the last one acts first.
+
+    Args:
+      transforms: list of [N, 8] float, as in `affine_transform`.
+
+    Returns:
+      [N, 8] float32.
+
+    Raises:
+      ValueError: if the list is empty.
+    """
+    if not transforms:
+        raise ValueError("transforms: expected at least one [N, 8] tensor, found an empty list.")
+    if not KERAS_3:
+        return _addons_image().compose_transforms(transforms)
+    product = functools.reduce(tf.matmul, [_as_matrices(each) for each in transforms])
+    flat = tf.reshape(product, [-1, 9])
+    return flat[:, :8] / flat[:, 8:]
+
+
+def _as_matrices(transforms):
+    transforms = tf.cast(transforms, tf.float32)
+    return tf.reshape(tf.pad(transforms, [[0, 0], [0, 1]], constant_values=1.0), [-1, 3, 3])

@@ -1,0 +1,135 @@
+"""Fuzzy Overclustering (FOC) of Schmarje et al. (2020), arXiv 2012.01768."""
+
+import tensorflow as tf
+
+from foc_tf import losses
+from foc_tf.model import SemiSupervisedModel
+from foc_tf.views import View
+
+
+class FOC(SemiSupervisedModel):
+    """Fuzzy Overclustering: normal and overclustering heads, mutual information and CE^-1.
+
+    Each head has L = lambda_s L_s + lambda_u L_u (Eq. 1), means over all B rows and S sub-heads:
+      L_u = - I(p(x1), p(x2)) over all rows (Eq. 2-3);
+      L_s of the normal head = cross-entropy of p(x1), labelled rows only;
+      L_s of the overclustering head = CE^-1 of the triplet (Eq. 4), labelled rows only.
+
+    Args:
+      lambda_s: weight of the supervised losses.
+      lambda_u: weight of the mutual information.
+      negatives: "triplet" (the paper's third view) or "in_batch" (rows of other classes in the
+        batch: two passes instead of three).
+      ce_views: "anchor" (the paper's) or "both": cross-entropy on x1 and x2, half each.
+      normal_mi_rows: "all" (the paper's) or "labeled" (the authors' code): rows whose mutual
+        information the normal head maximises.
+      **kwargs: of `SemiSupervisedModel`.
+
+    Raises:
+      ValueError: if a word is unknown or there are not more clusters than classes.
+    """
+
+    loss_names = ("normal_ce", "normal_mi", "over_ice", "over_mi")
+    hyperparameters = (
+        "k",
+        "lambda_s",
+        "lambda_u",
+        "negatives",
+        "ce_views",
+        "normal_mi_rows",
+        "alternate_epochs",
+        "unlabeled_ratio",
+        "pretext_epochs",
+        "augment_positive",
+        "augment_negative",
+    )
+
+    def __init__(
+        self,
+        backbone,
+        k_gt,
+        k=60,
+        lambda_s=1.0,
+        lambda_u=1.0,
+        negatives="triplet",
+        ce_views="anchor",
+        normal_mi_rows="all",
+        **kwargs,
+    ):
+        """See the class."""
+        if k <= k_gt:
+            raise ValueError(
+                f"k: overclustering needs more clusters than the {k_gt} classes, found k = {k}. "
+                f"Take 5 to 10 times the classes, e.g. {6 * k_gt}."
+            )
+        _check_word("negatives", negatives, ("triplet", "in_batch"))
+        _check_word("ce_views", ce_views, ("anchor", "both"))
+        _check_word("normal_mi_rows", normal_mi_rows, ("all", "labeled"))
+        super().__init__(backbone, k_gt, k, **kwargs)
+        self.lambda_s, self.lambda_u = lambda_s, lambda_u
+        self.negatives, self.ce_views, self.normal_mi_rows = negatives, ce_views, normal_mi_rows
+
+    @property
+    def views(self):
+        """x1, x2 and, for triplets, x3, with the authors' recipes."""
+        views = (
+            View("anchor", "self", "affine_cutout"),
+            View("positive", "same_class", "iic"),
+            View("negative", "other_class", "center_crop"),
+        )
+        return views if self.negatives == "triplet" else views[:2]
+
+    def compute_losses(self, batch, training):
+        """{"normal_ce", "normal_mi", "over_ice", "over_mi"} of the heads that are trained."""
+        supervised = self.stage.use_labels and self.lambda_s > 0
+        names = ["anchor", "positive"]
+        if supervised and "over" in self.active_heads and self.negatives == "triplet":
+            names.append("negative")
+        outputs = self.forward(batch, names, training)
+        labels = batch["label"]
+        result = {}
+        if "normal" in self.active_heads:
+            probs = [output["normal_probs"] for output in outputs]
+            self.track_largest("normal", probs[0])
+            result["normal_mi"] = -self.lambda_u * self._normal_information(probs, labels)
+            if supervised:
+                result["normal_ce"] = self.lambda_s * self._cross_entropy(probs, labels)
+        if "over" in self.active_heads:
+            probs = [output["over_probs"] for output in outputs]
+            self.track_largest("over", probs[0])
+            information = losses.mutual_information(probs[0], probs[1])
+            result["over_mi"] = -self.lambda_u * tf.reduce_mean(information)
+            if supervised:
+                result["over_ice"] = self.lambda_s * self._inverse_cross_entropy(probs, labels)
+        return result
+
+    def _normal_information(self, probs, labels):
+        if self.normal_mi_rows == "labeled":
+            # Unlabelled rows are set to 0 in both views; the joint is normalised again by the
+            # share of labelled rows, which is the same in every replica.
+            keep = tf.cast(labels >= 0, tf.float32)
+            scale = tf.sqrt(tf.math.divide_no_nan(keep, tf.reduce_mean(keep)))[:, None, None]
+            probs = [p * scale for p in probs[:2]]
+        return tf.reduce_mean(losses.mutual_information(probs[0], probs[1]))
+
+    def _cross_entropy(self, probs, labels):
+        anchor = tf.reduce_mean(losses.cross_entropy(probs[0], labels))
+        if self.ce_views == "anchor":
+            return anchor
+        # Differs from the paper: the second view, an image of the same class, is learned from too.
+        return 0.5 * anchor + 0.5 * tf.reduce_mean(losses.cross_entropy(probs[1], labels))
+
+    def _inverse_cross_entropy(self, probs, labels):
+        if self.negatives == "in_batch":
+            rows = losses.in_batch_inverse_cross_entropy(
+                tf.concat(probs[:2], axis=0), tf.concat([labels, labels], axis=0), self.k_gt
+            )
+        else:
+            labelled = tf.cast(labels >= 0, tf.float32)[:, None]
+            rows = labelled * losses.triplet_inverse_cross_entropy(*probs)
+        return tf.reduce_mean(rows)
+
+
+def _check_word(name, value, known):
+    if value not in known:
+        raise ValueError(f"{name}: expected one of {', '.join(known)}, found {value!r}.")

@@ -1,0 +1,196 @@
+"""The one Keras model and the one train step that all methods share.
+
+A method subclasses `SemiSupervisedModel` and says four things: `views` (what the data must show),
+`loss_names` (what is tracked), `hyperparameters` (which arguments it has) and `compute_losses`.
+"""
+
+import keras
+import tensorflow as tf
+
+from foc_tf import stages as stages_lib
+from foc_tf.distribution import num_replicas, replica_id
+from foc_tf.heads import MultiHead
+
+
+class SemiSupervisedModel(keras.Model):
+    """Backbone and heads on images in 0..255: a dict of outputs, trained by a method's losses.
+
+    `model(images)` maps [B, H, W, C] images to {"normal_probs": [B, S, k_gt], "over_probs":
+    [B, S, k] (with an overclustering head), "features": [B, F]}, all float32. `fit` takes batches
+    of one [B, H, W, C] tensor per view and "label": [B] int32, -1 = unlabelled.
+
+    Args:
+      backbone: keras.Model [B, H, W, C] -> [B, F].
+      k_gt: number of classes.
+      k: number of clusters of the overclustering heads; 0 for a method without them.
+      num_sub_heads: S, copies of each head.
+      hidden_units: width of the heads' hidden layer, 0 for linear heads.
+      dropout: share of the features set to 0 before the heads, one mask for all heads.
+      seed: of the heads' initial weights and of the dropout masks.
+    """
+
+    views = ()
+    loss_names = ()
+    hyperparameters = ()
+
+    def __init__(
+        self, backbone, k_gt, k=0, num_sub_heads=5, hidden_units=0, dropout=0.5, seed=0, name=None
+    ):
+        """See the class."""
+        super().__init__(name=name)
+        self.recipe = None  # build.build_model's arguments, where it made the model
+        self.backbone = backbone
+        self.k_gt, self.k = k_gt, k
+        self.num_sub_heads, self.dropout, self.seed = num_sub_heads, dropout, seed
+        self.normal_head = MultiHead(k_gt, num_sub_heads, hidden_units, seed, name="normal_head")
+        self.over_head = None
+        if k:
+            self.over_head = MultiHead(
+                k, num_sub_heads, hidden_units, seed + 1000, name="over_head"
+            )
+        self._train_functions = {}
+        self._stage_index = 0
+        self.stage = stages_lib.Stage("fine_tune", 1, 1e-4)
+        self.active_heads = self.head_names
+        tracked = ("loss", *self.loss_names)
+        self.trackers = {name: keras.metrics.Mean(name=name) for name in tracked}
+        self.largest = {
+            head: keras.metrics.Mean(name=f"{head}_largest") for head in self.head_names
+        }
+        self(tf.zeros((1, *backbone.input_shape[1:])))  # all variables exist from here on
+
+    def get_config(self):
+        """The recipe that `build.build_model` takes; None for a backbone of the caller's own."""
+        return {"recipe": self.recipe}
+
+    @property
+    def head_names(self):
+        """("normal",) or ("normal", "over")."""
+        return ("normal",) if self.over_head is None else ("normal", "over")
+
+    @property
+    def metrics(self):
+        """What `fit` resets at the start of an epoch: a mean of every loss and cluster share."""
+        return [*self.trackers.values(), *self.largest.values()]
+
+    def compute_losses(self, batch, training):
+        """The method's losses of one batch: {name of `loss_names`: scalar}, already weighted."""
+        raise NotImplementedError(
+            f"{type(self).__name__} does not say how its losses are computed."
+        )
+
+    def set_stage(self, stage, heads=None, index=0):
+        """Says what is trained from now on.
+
+        Keras bakes Python values into the compiled step, so every (stage, heads) has a step of its
+        own, built on first use and kept.
+
+        Args:
+          stage: `stages.Stage`.
+          heads: names of the heads to train; None for all.
+          index: position of the stage in the run; part of the dropout seed.
+        """
+        self._train_functions[self._stage_key()] = getattr(self, "train_function", None)
+        self.stage, self._stage_index = stage, index
+        self.active_heads = tuple(heads or self.head_names)
+        self.train_function = self._train_functions.get(self._stage_key())
+
+    def _stage_key(self):
+        stage = self.stage
+        return (self._stage_index, stage.train_backbone, stage.use_labels, self.active_heads)
+
+    def compile(self, optimizer="adam", **kwargs):
+        """`keras.Model.compile` without a loss: the method has its own."""
+        super().compile(optimizer=optimizer, **kwargs)
+        self._train_functions = {}
+        self.optimizer.build(self.trainable_variables)
+
+    def extract(self, images, training=False):
+        """[B, H, W, C] images to [B, F] float32 features."""
+        live = bool(training) and self.stage.train_backbone
+        return tf.cast(self.backbone(images, training=live), tf.float32)
+
+    def classify(self, features):
+        """[B, F] features to the dict of outputs."""
+        outputs = {"normal_probs": self.normal_head(features)}
+        if self.over_head is not None:
+            outputs["over_probs"] = self.over_head(features)
+        return outputs | {"features": features}
+
+    def call(self, inputs, training=False):
+        """[B, H, W, C] images in 0..255 to the dict of outputs; no dropout (see `forward`)."""
+        return self.classify(self.extract(inputs, training))
+
+    def forward(self, batch, names, training):
+        """Outputs of several views of a batch, passed through the backbone together.
+
+        Args:
+          batch: dict with the views.
+          names: names of V views.
+          training: dropout and batch statistics.
+
+        Returns:
+          List of V dicts of outputs.
+        """
+        # Differs from the paper: one pass with common batch statistics, not one pass a view.
+        features = self.extract(tf.concat([batch[name] for name in names], axis=0), training)
+        if training and self.dropout:
+            features *= self._dropout_mask(features, len(names))
+        outputs = self.classify(features)
+        split = {key: tf.split(value, len(names)) for key, value in outputs.items()}
+        return [{key: split[key][i] for key in split} for i in range(len(names))]
+
+    def _dropout_mask(self, features, num_views):
+        # A pure function of seed, stage, step and row: resuming is exact and replicas draw what one
+        # replica would have drawn for the same rows.
+        rows = tf.shape(features)[0] // num_views
+        seed = tf.stack([self.seed + 7919 * self._stage_index, tf.cast(self._step(), tf.int32)])
+        shape = (num_views, num_replicas(), rows, features.shape[-1])
+        draw = tf.random.stateless_uniform(shape, seed)[:, replica_id()]
+        mask = tf.cast(draw >= self.dropout, tf.float32) / (1.0 - self.dropout)
+        return tf.reshape(mask, tf.shape(features))
+
+    def _step(self):
+        return tf.convert_to_tensor(self.optimizer.iterations)
+
+    def stage_variables(self):
+        """Variables that the current stage trains."""
+        variables = list(self.backbone.trainable_variables) if self.stage.train_backbone else []
+        for head in self.active_heads:
+            variables += (
+                self.normal_head if head == "normal" else self.over_head
+            ).trainable_variables
+        return variables
+
+    def train_step(self, data):
+        """One optimisation step on a batch dict."""
+        # Inactive variables stay out of the gradient list: Adam moves them even at a zero gradient.
+        variables = self.stage_variables()
+        with tf.GradientTape() as tape:
+            losses = self.compute_losses(data, training=True)
+            total = tf.add_n(list(losses.values()))
+            # Gradients are summed over the replicas, each of which holds the whole loss's mean.
+            scaled = total / num_replicas()
+        self.optimizer.apply_gradients(zip(tape.gradient(scaled, variables), variables))
+        for name, value in (losses | {"loss": total}).items():
+            self.trackers[name].update_state(value)
+        return self._results(losses)
+
+    def test_step(self, data):
+        """The same losses without training, for `evaluate`."""
+        losses = self.compute_losses(data, training=False)
+        for name, value in (losses | {"loss": tf.add_n(list(losses.values()))}).items():
+            self.trackers[name].update_state(value)
+        return self._results(losses)
+
+    def track_largest(self, head, probs):
+        """Tracks the share of a batch in its largest cluster, of the sub-head that spreads best."""
+        hard = tf.one_hot(tf.argmax(probs, axis=-1), probs.shape[-1])
+        shares = tf.reduce_max(tf.reduce_mean(hard, axis=0), axis=-1)
+        self.largest[head].update_state(tf.reduce_min(shares))
+
+    def _results(self, losses):
+        results = {name: self.trackers[name].result() for name in ("loss", *losses)}
+        return results | {
+            f"{head}_largest": self.largest[head].result() for head in self.active_heads
+        }

@@ -1,0 +1,56 @@
+"""What all programs share: quiet TensorFlow, flags, exit codes, messages. Import it first."""
+
+import os
+import sys
+
+# Before TensorFlow is imported: its CPU wheel reports missing GPU libraries as errors.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from absl import app, flags, logging
+
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+
+
+def log(message):
+    """One line to stderr."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def parse(argv):
+    """Parses flags; ends the program with exit 2 on a wrong one, 0 after help."""
+    app.define_help_flags()
+    try:
+        rest = flags.FLAGS(argv)
+    except flags.Error as error:
+        log(f"error: {error}\nSee --help for the flags.")
+        raise SystemExit(EXIT_USAGE) from None
+    except FileNotFoundError as error:
+        log(f"error: --flagfile: no such file: {error.filename}")
+        raise SystemExit(EXIT_USAGE) from None
+    except SystemExit:
+        raise SystemExit(0) from None
+    if rest[1:]:
+        log(
+            f"error: stray word {rest[1]!r} on the command line or in a flagfile; every line of a "
+            "flagfile is --name=value, a comment on a line of its own starts with #."
+        )
+        raise SystemExit(EXIT_USAGE)
+
+
+def run(main):
+    """Runs a program's `main()`: ValueError -> exit 2, RuntimeError -> 1, Ctrl-C -> 130."""
+    parse(sys.argv)
+    logging.set_verbosity(logging.WARNING)
+    try:
+        main()
+    except ValueError as error:
+        log(f"error: {error}")
+        raise SystemExit(EXIT_USAGE) from None
+    except RuntimeError as error:
+        if type(error).__module__.split(".")[0] != "foc_tf":
+            raise
+        log(f"failed: {error}")
+        raise SystemExit(EXIT_FAILED) from None
+    except KeyboardInterrupt:
+        log("\nstopped; the same command goes on from the last finished epoch.")
+        raise SystemExit(EXIT_INTERRUPTED) from None

@@ -1,0 +1,220 @@
+"""Outputs of a model on annotated images -> scores, the report and the table of predictions.
+
+Numpy only. The best sub-head of each kind is the copy with the best accuracy on the certain images
+of `val`; the scores of all copies stand beside it. A number that cannot be computed is None, with
+the reason under `<name>_reason`.
+"""
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from foc_tf import mapping, metrics
+
+SPLITS = ("val", "fuzzy", "test")
+
+
+def _numbers(values, reason):
+    """Replaces NaN by None and says why."""
+    result = {}
+    for key, value in values.items():
+        if isinstance(value, float) and math.isnan(value):
+            result |= {key: None, f"{key}_reason": reason}
+        else:
+            result[key] = value
+    return result
+
+
+def _classification(labels, predicted, num_classes):
+    return _numbers(
+        {
+            "accuracy": metrics.accuracy(labels, predicted),
+            "macro_f1": metrics.macro_f1(labels, predicted, num_classes),
+        },
+        "no image with a reference label",
+    )
+
+
+def score_normal(probs, labels, votes=None):
+    """Scores of one normal sub-head.
+
+    Args:
+      probs: [N, C] float.
+      labels: [N] int reference classes.
+      votes: [N, C] counts, or None to leave out `kl` and `brier`.
+    """
+    result = _classification(labels, probs.argmax(1), probs.shape[1])
+    if votes is not None:
+        agreement = {
+            "kl": metrics.kl_divergence(votes, probs),
+            "brier": metrics.brier(votes, probs),
+        }
+        result |= _numbers(agreement, "no image with votes")
+    return result
+
+
+def score_over(
+    clusters, labels, train_clusters, train_labels, num_clusters, num_classes, votes=None
+):
+    """Scores of one overclustering sub-head under the three mapping protocols.
+
+    Args:
+      clusters: [N] int, of the scored images.
+      labels: [N] int, their reference classes.
+      train_clusters: [M] int, of the labelled training images.
+      train_labels: [M] int.
+      num_clusters: K.
+      num_classes: C.
+      votes: [N, C] counts, or None to leave out `vote_consistency`.
+    """
+    trained = mapping.majority(train_clusters, train_labels, num_clusters, num_classes)
+    oracle = mapping.majority(clusters, labels, num_clusters, num_classes)
+    predictions = {
+        "train": mapping.apply(trained, clusters),
+        "oracle": mapping.apply(oracle, clusters),
+        "crossfit": mapping.crossfit(clusters, labels, num_clusters, num_classes),
+    }
+    result = {"clusters_used": len(np.unique(clusters))}
+    result |= _numbers({"nmi": metrics.nmi(clusters, labels)}, "no image with a reference label")
+    if votes is not None:
+        consistency = {"vote_consistency": metrics.vote_consistency(clusters, votes)}
+        result |= _numbers(consistency, "no two images with votes share a cluster")
+    for protocol, predicted in predictions.items():
+        result[protocol] = _classification(labels, predicted, num_classes)
+    return result
+
+
+class Scorer:
+    """Scores a model's outputs on an image set.
+
+    Args:
+      image_set: `data.images.ImageSet`.
+      labels: [N] int training labels, -1 = none.
+      outputs: dict of [N, S, ...] probabilities of all images, in the set's order.
+    """
+
+    def __init__(self, image_set, labels, outputs):
+        """See the class."""
+        self.image_set, self.labels, self.outputs = image_set, labels, outputs
+        self.reference = image_set.annotations.reference
+        self.roles = image_set.roles()
+        self.train = np.flatnonzero(labels >= 0)
+        self.heads = [h for h in ("normal", "over") if f"{h}_probs" in outputs]
+        self.best = {head: self._best(head) for head in self.heads}
+
+    def _sub_head(self, head, index, images, reference, votes):
+        probs = self.outputs[f"{head}_probs"][:, index]
+        if head == "normal":
+            return score_normal(probs[images], reference[images], votes)
+        clusters = probs.argmax(1)
+        return score_over(
+            clusters[images],
+            reference[images],
+            clusters[self.train],
+            self.labels[self.train],
+            probs.shape[1],
+            len(self.image_set.classes),
+            votes,
+        )
+
+    def _best(self, head):
+        # Without certain validation images the labelled ones must do; the report then says so.
+        images = self.roles.val if len(self.roles.val) else self.train
+        copies = range(self.outputs[f"{head}_probs"].shape[1])
+        scores = [self._sub_head(head, i, images, self.reference, None) for i in copies]
+        accuracy = [s["accuracy"] if head == "normal" else s["train"]["accuracy"] for s in scores]
+        return int(np.argmax(accuracy))
+
+    def split(self, images, reference, votes):
+        """Scores of some images against some reference: best copy of each head and all copies."""
+        result, copies = {"count": len(images)}, {}
+        for head in self.heads:
+            count = self.outputs[f"{head}_probs"].shape[1]
+            copies[head] = [self._sub_head(head, i, images, reference, votes) for i in range(count)]
+            result[head] = {"sub_head": self.best[head], **copies[head][self.best[head]]}
+        result["sub_heads"] = copies
+        predicted = self.outputs["normal_probs"][images, self.best["normal"]].argmax(1)
+        result["per_class"] = metrics.per_class(
+            reference[images], predicted, self.image_set.classes
+        )
+        return result
+
+    def splits(self):
+        """{"val", "fuzzy", "test": scores or a reason}; `original` inside where there is one."""
+        result = {}
+        for name in SPLITS:
+            images = getattr(self.roles, name)
+            if not len(images):
+                result[name] = {"count": 0, "reason": f"the data set has no {name} images"}
+                continue
+            result[name] = self.split(images, self.reference, self.image_set.votes[images])
+            original = self.image_set.original
+            if original is not None:
+                known = images[original[images] >= 0]
+                result[name]["original"] = self.split(known, original, None)
+        return result
+
+    def predictions(self):
+        """One row an image: the columns of contract `predictions.csv`."""
+        normal = self.outputs["normal_probs"][:, self.best["normal"]]
+        classes = np.asarray([*self.image_set.classes, ""], object)  # -1 reads the empty name
+        table = {
+            "image": self.image_set.ids,
+            "split": self.image_set.splits,
+            "certain": self.image_set.annotations.certain,
+            "reference_class": classes[self.reference],
+            "normal_class": classes[normal.argmax(1)],
+            "normal_prob": normal.max(1),
+        }
+        if "over" in self.heads:
+            over = self.outputs["over_probs"][:, self.best["over"]]
+            cluster = over.argmax(1)
+            table |= {
+                "cluster": cluster,
+                "cluster_prob": over.max(1),
+                "cluster_class": classes[mapping.apply(self.cluster_classes(), cluster)],
+            }
+        else:
+            table |= {"cluster": "", "cluster_prob": "", "cluster_class": ""}
+        return pd.DataFrame(table | {f"prob_{c}": normal[:, i] for i, c in enumerate(classes[:-1])})
+
+    def cluster_classes(self):
+        """[K] int class of each cluster by the labelled training images, -1 = no vote."""
+        clusters = self.outputs["over_probs"][self.train, self.best["over"]].argmax(1)
+        num_clusters = self.outputs["over_probs"].shape[2]
+        return mapping.majority(
+            clusters, self.labels[self.train], num_clusters, len(self.image_set.classes)
+        )
+
+    def validation(self):
+        """{"val_<head>_accuracy": float} of the best copies: `over` under the `train` mapping."""
+        if not len(self.roles.val):
+            return {}
+        scores = {
+            head: self._sub_head(head, self.best[head], self.roles.val, self.reference, None)
+            for head in self.heads
+        }
+        return {
+            f"val_{head}_accuracy": (s if head == "normal" else s["train"])["accuracy"]
+            for head, s in scores.items()
+        }
+
+
+def table(splits):
+    """The short table of scores that programs print."""
+    lines = [f"{'split':8}{'images':>8}  {'head':8}{'protocol':10}{'macro F1':>9}{'accuracy':>10}"]
+
+    def row(split, count, head, protocol, s):
+        f1, accuracy = (
+            "-" if s[key] is None else f"{s[key]:.3f}" for key in ("macro_f1", "accuracy")
+        )
+        lines.append(f"{split:8}{count:>8}  {head:8}{protocol:10}{f1:>9}{accuracy:>10}")
+
+    for split, scores in splits.items():
+        if not scores["count"]:
+            continue
+        row(split, scores["count"], "normal", "-", scores["normal"])
+        for protocol in ("train", "crossfit", "oracle") if "over" in scores else ():
+            row(split, scores["count"], "over", protocol, scores["over"][protocol])
+    return "\n".join(lines)

@@ -1,0 +1,107 @@
+"""Stages of a training run: what is trained, on which losses, at which learning rate."""
+
+import dataclasses
+import math
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """One part of a training run.
+
+    Attributes:
+      name: "pretext", "heads_only" or "fine_tune" (other methods may have others).
+      epochs: passes over the labelled images; a stage with 0 epochs is skipped.
+      learning_rate: Adam's, at the start of the stage.
+      train_backbone: False freezes the backbone, which then also runs in inference mode (batch norm
+        uses its moving statistics; the authors' code lets it go on with batch statistics).
+      use_labels: False hides all labels: no supervised loss, no supervised augmentation.
+    """
+
+    name: str
+    epochs: int
+    learning_rate: float
+    train_backbone: bool = True
+    use_labels: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """Consecutive epochs of a stage that train the same heads; epochs count over the whole run."""
+
+    stage_index: int
+    stage: Stage
+    heads: tuple
+    first_epoch: int
+    end_epoch: int
+
+
+def warm_up_stages(
+    pretext_epochs=500,
+    heads_only_epochs=100,
+    fine_tune_epochs=500,
+    learning_rate=1e-4,
+    heads_learning_rate=1e-3,
+):
+    """The paper's three stages (Schmarje et al., 2020, 3.5 and 4.2) without the empty ones."""
+    stages = (
+        Stage("pretext", pretext_epochs, learning_rate, use_labels=False),
+        Stage("heads_only", heads_only_epochs, heads_learning_rate, train_backbone=False),
+        Stage("fine_tune", fine_tune_epochs, learning_rate),
+    )
+    return tuple(stage for stage in stages if stage.epochs > 0)
+
+
+def blocks(stages, heads, alternate_epochs):
+    """Cuts stages into blocks that train one kind of head in turn, the last kind of `heads` first.
+
+    Args:
+      stages: sequence of `Stage`.
+      heads: names of all heads, e.g. ("normal", "over").
+      alternate_epochs: epochs of each turn; 0 trains all heads in every step.
+
+    Returns:
+      List of `Block`, in order, covering every epoch once.
+    """
+    result, epoch = [], 0
+    for index, stage in enumerate(stages):
+        end, turn = epoch + stage.epochs, 0
+        while epoch < end:
+            if alternate_epochs and len(heads) > 1:
+                active = (heads[::-1][turn % len(heads)],)
+                stop = min(end, epoch + alternate_epochs)
+            else:
+                active, stop = tuple(heads), end
+            result.append(Block(index, stage, active, epoch, stop))
+            epoch, turn = stop, turn + 1
+    return result
+
+
+def learning_rate_at(stage, epoch, losses, schedule="plateau", patience=75, factor=0.1):
+    """Learning rate of an epoch: a pure function of what has been, so resuming needs no state.
+
+    Args:
+      stage: the `Stage`.
+      epoch: index within the stage, from 0.
+      losses: training loss of each epoch of the stage before this one. With alternating heads give
+        those of the heads now trained: the two kinds have losses of different size.
+      schedule: "plateau" (times `factor` after `patience` epochs without a new minimum), "cosine"
+        (half a cosine from the initial rate to 0 at the stage's end) or "constant".
+      patience: epochs, for "plateau".
+      factor: for "plateau".
+
+    Raises:
+      ValueError: if `schedule` is unknown.
+    """
+    if schedule == "constant":
+        return stage.learning_rate
+    if schedule == "cosine":
+        return stage.learning_rate * 0.5 * (1.0 + math.cos(math.pi * epoch / stage.epochs))
+    if schedule != "plateau":
+        raise ValueError(f"schedule: expected plateau, cosine or constant, found {schedule!r}.")
+    rate, best, waited = stage.learning_rate, math.inf, 0
+    for loss in losses:
+        waited = 0 if loss < best else waited + 1
+        best = min(best, loss)
+        if waited >= patience:
+            rate, waited = rate * factor, 0
+    return rate

@@ -1,0 +1,27 @@
+"""What a method asks of the data: named views of every row of a batch."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """One augmented image for each row of a batch.
+
+    Attributes:
+      name: key in the batch dict.
+      partner: which image the view shows: "self" the row's own, "same_class" another labelled image
+        of the row's class (unlabelled rows: their own), "other_class" a labelled image of another
+        class (unlabelled rows: their own; they take no part in that loss).
+      augmentation: a name of `augment.AUGMENTATIONS`.
+    """
+
+    name: str
+    partner: str
+    augmentation: str
+
+
+def without_labels(views):
+    """The views of a stage that uses no labels: own images only, no view of another class."""
+    return tuple(
+        dataclasses.replace(view, partner="self") for view in views if view.partner != "other_class"
+    )

@@ -1,0 +1,169 @@
+"""Which rows a batch holds: property tests on integers."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from foc_tf.data.batches import BatchSampler
+
+
+@st.composite
+def problems(draw):
+    """(labels, unlabeled, sampler arguments) with at least two labelled images a class."""
+    sizes = draw(st.lists(st.integers(2, 30), min_size=2, max_size=6))
+    count = draw(st.integers(0, 200))
+    labels = np.concatenate([np.full(n, c) for c, n in enumerate(sizes)] + [np.full(count, -1)])
+    order = np.random.default_rng(draw(st.integers(0, 99))).permutation(len(labels))
+    labels = labels[order]
+    repetitions = draw(st.integers(1, 3))
+    arguments = {
+        "batch_size": repetitions * draw(st.integers(3, 40)),
+        "unlabeled_ratio": draw(st.floats(0, 1)),
+        "repetitions": repetitions,
+        "seed": draw(st.integers(0, 9)),
+    }
+    return labels, np.flatnonzero(labels < 0), arguments
+
+
+@settings(max_examples=150, deadline=None)
+@given(problems(), st.integers(0, 500))
+def test_rows_partners_cap_and_repetition(problem, step):
+    labels, unlabeled, arguments = problem
+    sampler = BatchSampler(labels, unlabeled, **arguments)
+    batch = sampler.batch(step)
+    size, repetitions = arguments["batch_size"], arguments["repetitions"]
+    assert all(len(batch[key]) == size for key in batch)
+    np.testing.assert_array_equal(batch["label"], labels[batch["self"]])
+    known = batch["label"] >= 0
+    assert known.any()
+    # partners
+    assert (labels[batch["same_class"]] == labels[batch["self"]])[known].all()
+    assert (batch["same_class"] != batch["self"])[known].all()
+    assert (labels[batch["other_class"]] != labels[batch["self"]])[known].all()
+    assert (labels[batch["other_class"]] >= 0)[known].all()
+    for key in ("same_class", "other_class"):
+        np.testing.assert_array_equal(batch[key][~known], batch["self"][~known])
+    # the cap
+    if arguments["unlabeled_ratio"] < 1:
+        assert (~known).sum() <= arguments["unlabeled_ratio"] * size
+    # repetition
+    np.testing.assert_array_equal(batch["self"], np.tile(sampler.anchors(step), repetitions))
+
+
+@settings(max_examples=60, deadline=None)
+@given(problems(), st.integers(0, 5))
+def test_an_epoch_is_one_pass_over_the_labelled_images(problem, epoch):
+    labels, unlabeled, arguments = problem
+    sampler = BatchSampler(labels, unlabeled, **arguments)
+    steps = range(epoch * sampler.steps_per_epoch, (epoch + 1) * sampler.steps_per_epoch)
+    seen = np.concatenate([sampler.anchors(t) for t in steps])
+    counts = np.bincount(seen, minlength=len(labels))[labels >= 0]
+    assert counts.min() >= 1
+    if arguments["unlabeled_ratio"] < 1:
+        # only what fills the last batch is seen again
+        assert counts.sum() - len(counts) < sampler.labeled_draws
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(4, 60), st.integers(3, 60), st.integers(1, 4), st.data())
+def test_all_unlabelled_images_are_seen_in_time(labeled, draws, quarter, data):
+    # In the capped regime: at least as many unlabelled images as the ratio asks for.
+    ratio = quarter / 5
+    least = math.ceil(ratio / (1 - ratio) * labeled)
+    unlabeled = data.draw(st.integers(least, least + 400))
+    labels = np.array([0, 1] * labeled + [-1] * 2 * unlabeled)
+    sampler = BatchSampler(labels, np.flatnonzero(labels < 0), 5 * draws, ratio, seed=1)
+    bound = math.ceil(2 * unlabeled / (ratio * 5 * draws)) + 1
+    first = np.concatenate([sampler.anchors(t) for t in range(bound)])
+    assert set(np.flatnonzero(labels < 0)) <= set(first)
+
+
+def test_without_a_cap_an_epoch_sees_everything():
+    labels = np.array([0, 1] * 20 + [-1] * 700)
+    sampler = BatchSampler(labels, np.flatnonzero(labels < 0), 30, unlabeled_ratio=1.0)
+    seen = np.concatenate([sampler.anchors(t) for t in range(sampler.steps_per_epoch)])
+    assert set(seen) == set(range(len(labels)))
+
+
+def test_ratio_zero_uses_no_unlabelled_image():
+    labels = np.array([0, 1] * 20 + [-1] * 70)
+    sampler = BatchSampler(labels, np.flatnonzero(labels < 0), 12, unlabeled_ratio=0.0)
+    assert all((sampler.batch(t)["label"] >= 0).all() for t in range(50))
+
+
+def test_ten_thousand_partners_are_right_with_shuffling_on():
+    rng = np.random.default_rng(3)
+    labels = rng.integers(-1, 10, 2000)
+    sampler = BatchSampler(labels, np.flatnonzero(labels < 0), 390, 0.5, 3, seed=5)
+    right = total = 0
+    for step in range(60):
+        batch = sampler.batch(step)
+        known = batch["label"] >= 0
+        same = labels[batch["same_class"]] == labels[batch["self"]]
+        other = labels[batch["other_class"]] != labels[batch["self"]]
+        right += (same & other & (batch["self"] != batch["same_class"]))[known].sum()
+        total += known.sum()
+    assert total > 10_000
+    assert right == total
+
+
+def test_partners_are_uniform_over_the_class():
+    labels = np.array([0] * 5 + [1] * 3)
+    sampler = BatchSampler(labels, [], 800, 0.0, seed=0)
+    batches = [sampler.batch(t) for t in range(50)]
+    mine = np.concatenate([b["same_class"][b["self"] == 0] for b in batches])
+    counts = np.bincount(mine, minlength=8)
+    assert counts[0] == 0
+    # 4 others share 5,000 draws: 1,250 each, standard deviation 31
+    assert (abs(counts[1:5] - len(mine) / 4) < 200).all()
+    other = np.concatenate([b["other_class"][b["self"] == 0] for b in batches])
+    assert (abs(np.bincount(other, minlength=8)[5:] - len(other) / 3) < 200).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(problems(), st.integers(0, 300))
+def test_a_batch_is_a_function_of_seed_and_step_alone(problem, step):
+    labels, unlabeled, arguments = problem
+    one, two = (BatchSampler(labels, unlabeled, **arguments) for _ in range(2))
+    for t in range(0, step, 7):
+        one.batch(t)  # what was drawn before must not matter
+    for key, value in one.batch(step).items():
+        np.testing.assert_array_equal(value, two.batch(step)[key])
+
+
+def test_another_seed_gives_another_batch():
+    labels = np.array([0, 1] * 50)
+    batches = [BatchSampler(labels, [], 30, 0, seed=s).batch(0)["self"] for s in (0, 1)]
+    assert (batches[0] != batches[1]).any()
+
+
+def test_each_half_of_a_batch_has_the_same_share_of_labels():
+    labels = np.array([0, 1] * 500 + [-1] * 1000)
+    sampler = BatchSampler(labels, np.flatnonzero(labels < 0), 96, 0.375, replicas=2)
+    halves = np.split(sampler.batch(0)["label"] >= 0, 2)
+    assert halves[0].sum() == halves[1].sum() == 30
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch_size": 2}, "batch_size"),
+        ({"batch_size": 8, "repetitions": 3}, "batch_size"),
+        ({"batch_size": 31, "repetitions": 3}, "multiple of repetitions"),
+        ({"batch_size": 31, "replicas": 2}, "multiple of replicas"),
+        ({"unlabeled_ratio": 1.2}, "unlabeled_ratio"),
+        ({"repetitions": 0}, "repetitions"),
+    ],
+)
+def test_numbers_out_of_range_are_named(changes, message):
+    arguments = {"batch_size": 30} | changes
+    with pytest.raises(ValueError, match=message):
+        BatchSampler(np.array([0, 1] * 10), [], **arguments)
+
+
+def test_no_labelled_image_is_an_error():
+    with pytest.raises(ValueError, match="no labelled image"):
+        BatchSampler(np.array([-1, -1]), [0, 1], 30)

@@ -1,0 +1,85 @@
+"""The rules of the house: imports go down, sizes, what README says."""
+
+import ast
+import pathlib
+import re
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+FILES = sorted((ROOT / "foc_tf").rglob("*.py"))
+# Rooms from the ground up; a module imports only from lower floors (or, in a package, its own).
+FLOORS = [
+    {"files", "keras_compat", "distribution", "annotations", "mapping", "metrics", "views"},
+    {"stages", "losses", "heads", "backbones", "augment", "program", "flags"},
+    {"model", "data", "picture", "report"},
+    {"methods", "checkpoints"},
+    {"build", "loop"},
+    {"evaluate", "benchmark"},
+    {"export"},
+    {"train"},
+]
+
+
+def room(path):
+    """foc_tf/data/folder.py -> data, foc_tf/losses.py -> losses."""
+    return path.relative_to(ROOT / "foc_tf").parts[0].removesuffix(".py")
+
+
+def imported(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("foc_tf"):
+            parts = node.module.split(".")
+            yield from [parts[1]] if len(parts) > 1 else [alias.name for alias in node.names]
+        elif isinstance(node, ast.Import):
+            yield from (a.name.split(".")[1] for a in node.names if a.name.startswith("foc_tf."))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_go_down_only(path):
+    if path.parent == ROOT / "foc_tf" and path.name == "__init__.py":
+        return
+    floor = {name: level for level, names in enumerate(FLOORS) for name in names}
+    assert room(path) in floor, "a new room: give it a floor"
+    for name in imported(path):
+        assert name == room(path) or floor[name] < floor[room(path)], name
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_and_functions_are_short_and_documented(path):
+    text = path.read_text()
+    assert text.count("\n") <= 300
+    tree = ast.parse(text)
+    assert ast.get_docstring(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            doc = (
+                node.body[0].end_lineno - node.body[0].lineno + 1 if ast.get_docstring(node) else 0
+            )
+            assert node.end_lineno - node.lineno + 1 - doc <= 50, node.name
+
+
+def test_flags_stop_at_the_programs():
+    users = {p.name for p in FILES if re.search(r"from absl import|import absl", p.read_text())}
+    assert users <= {
+        "flags.py",
+        "program.py",
+        "train.py",
+        "evaluate.py",
+        "export.py",
+        "benchmark.py",
+    }
+
+
+def test_the_readme_code_runs():
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert len(blocks) == 1
+    names = {}
+    exec(blocks[0], names)
+    assert names["clusters"].shape == (24,)
+
+
+def test_the_readme_names_files_that_exist():
+    text = (ROOT / "README.md").read_text()
+    for name in re.findall(r"(?:configs|foc_tf|constraints)/[\w/]+\.\w+", text):
+        assert (ROOT / name).exists(), name
