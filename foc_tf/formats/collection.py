@@ -1,0 +1,86 @@
+"""What every reader returns: images, who said what about them, and what was left out."""
+
+import array
+
+import numpy as np
+
+MAX_CLASSES = 10_000
+
+
+class Collection:
+    """Items (an image of an object) and the votes on them, in index arrays.
+
+    Attributes:
+      name: of the data.
+      tree: `tree.Tree` that holds the images.
+      keys: names of the items as the source has them, unique.
+      files: for each item, the name of its image in the tree.
+      objects: for each item, the id of its object in the source's program, "" if it has none.
+      splits: {item: "train", "val" or "test"} where the source says so.
+      originals: {item: class} truth from outside the votes.
+      classes: names of the classes, in the order of first appearance or as declared.
+      skipped: list of (where, reason) for what was left out.
+      notes: sentences about how the source was read.
+      info: entries of dataset.json that the source knows (licence, certain_threshold ...).
+    """
+
+    def __init__(self, name, tree):
+        """See the class."""
+        self.name, self.tree = name, tree
+        self.keys, self.files, self.objects = [], [], []
+        self.splits, self.originals, self.info = {}, {}, {}
+        self.classes, self.skipped, self.notes = [], [], []
+        self._items, self._class_ids, self._annotators = {}, {}, {"": -1}
+        self._item, self._class, self._annotator, self._count = (
+            array.array("q") for _ in range(4)
+        )
+
+    def __len__(self):
+        """Number of items."""
+        return len(self.keys)
+
+    def skip(self, where, reason):
+        """Notes something that is left out."""
+        self.skipped.append((where, reason))
+
+    def find(self, key):
+        """Index of an item, None if there is none of that name."""
+        return self._items.get(key)
+
+    def item(self, key, file, object_id=""):
+        """Index of an item, which is added if it is new."""
+        index = self._items.setdefault(key, len(self.keys))
+        if index == len(self.keys):
+            self.keys.append(key)
+            self.files.append(file)
+            self.objects.append(object_id)
+        return index
+
+    def class_id(self, name):
+        """Id of a class, which is added if it is new."""
+        index = self._class_ids.setdefault(name, len(self.classes))
+        if index == len(self.classes):
+            if index >= MAX_CLASSES:
+                raise ValueError(
+                    f"{self.name}: more than {MAX_CLASSES:,} classes, the next is {name!r}. Is "
+                    "this column really the class? Merge rare classes with --merge."
+                )
+            self.classes.append(name)
+        return index
+
+    def vote(self, item, name, annotator="", count=1):
+        """Counts `count` votes of an annotator ("" = not named) for a class."""
+        self._item.append(item)
+        self._class.append(self.class_id(name))
+        self._annotator.append(self._annotators.setdefault(annotator, len(self._annotators) - 1))
+        self._count.append(count)
+
+    def votes(self):
+        """Dict of [M] int64 arrays "item", "class", "annotator" (-1 not named) and "count"."""
+        names = ("item", "class", "annotator", "count")
+        values = (self._item, self._class, self._annotator, self._count)
+        return {key: np.array(value, np.int64) for key, value in zip(names, values)}
+
+    def annotators(self):
+        """Number of annotators that have a name."""
+        return len(self._annotators) - 1

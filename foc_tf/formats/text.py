@@ -1,0 +1,113 @@
+"""Delimited text as people's programs write it -> rows with their line numbers."""
+
+import codecs
+import csv
+import io
+
+# A row of votes or measurements has hundreds of fields; a field of a megabyte is damage.
+_FIELD_LIMIT = 2**20
+_BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_DELIMITERS = ("\t", ",", ";", "|")
+
+
+def decoded(content):
+    """(text, encoding) of the bytes of a table: as its byte order mark says, UTF-8, or latin-1."""
+    for mark, encoding in _BYTE_ORDER_MARKS:
+        if content.startswith(mark):
+            return content.decode(encoding, errors="replace"), encoding
+    try:
+        return content.decode("utf-8"), "utf-8"
+    except UnicodeDecodeError:
+        return content.decode("latin-1"), "latin-1"
+
+
+class Table:
+    """Header and rows of a delimited text.
+
+    Attributes:
+      where: the file's name, for messages.
+      header: the column names.
+      encoding: in which the text was read.
+
+    Args:
+      content: bytes of the file.
+      where: the file's name.
+      delimiter: of the fields; None for the one that the first line has most of.
+
+    Raises:
+      ValueError: if there is no header or it has a column twice, or the text holds NUL bytes.
+    """
+
+    def __init__(self, content, where, delimiter=None):
+        """See the class."""
+        self.where = where
+        text, self.encoding = decoded(content)
+        if "\0" in text:
+            line = text.count("\n", 0, text.index("\0")) + 1
+            raise ValueError(
+                f"{where}, line {line}: a NUL byte; the file is damaged or not a text table. "
+                "Save it again as UTF-8 text."
+            )
+        if delimiter is None:
+            first = next((line for line in text.splitlines() if line.strip()), "")
+            delimiter = max(_DELIMITERS, key=first.count)
+        csv.field_size_limit(_FIELD_LIMIT)
+        self._reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        self.header = [cell.strip() for cell in self._next() or []]
+        if not any(self.header):
+            raise ValueError(f"{where}: the table is empty; expected a line of column names.")
+        self._check_header()
+
+    def _check_header(self):
+        while self.header and not self.header[-1]:
+            self.header.pop()
+        seen = set()
+        for name in self.header:
+            if name in seen:
+                raise ValueError(
+                    f"{self.where}, line 1: the column {name!r} stands twice; keep one."
+                )
+            seen.add(name)
+
+    def _next(self):
+        try:
+            return next(self._reader, None)
+        except csv.Error as error:
+            raise ValueError(
+                f"{self.where}, line {self._reader.line_num}: {error}; is a quote not closed?"
+            ) from None
+
+    def rows(self):
+        """Yields (line number, {column: text without outer blanks}) of every row that is not blank.
+
+        Raises:
+          ValueError: if a row has more or fewer fields than the header; names its line.
+        """
+        width = len(self.header)
+        while (cells := self._next()) is not None:
+            cells = [cell.strip() for cell in cells]
+            if not any(cells):
+                continue
+            if len(cells) < width or any(cells[width:]):
+                raise ValueError(
+                    f"{self.where}, line {self._reader.line_num}: {len(cells)} fields, but the "
+                    f"header has {width}; a delimiter is missing or too many, or a quote is open."
+                )
+            yield self._reader.line_num, dict(zip(self.header, cells))
+
+    def column(self, *names):
+        """The first of some column names that the header has, in any case; None if it has none."""
+        lower = {name.lower(): name for name in reversed(self.header)}
+        return next((lower[name] for name in names if name in lower), None)
+
+
+def number(text):
+    """A number with a decimal point or comma, or None if the text is none."""
+    try:
+        return float(text.replace(",", "."))
+    except ValueError:
+        return None

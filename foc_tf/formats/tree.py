@@ -1,0 +1,179 @@
+"""Files of a folder or a zip archive, by their path inside it; nothing outside is ever read."""
+
+import os
+import pathlib
+import zipfile
+
+IMAGE_EXTENSIONS = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp")
+MAX_FILE_BYTES = 2**30
+MAX_TOTAL_BYTES = 2**40
+# A member that unpacks to more than this many times its size is no image and no table.
+_MAX_RATIO = 1000
+_RATIO_FROM_BYTES = 2**24
+
+
+class Tree:
+    """Read-only files under names like "a/b.png".
+
+    Links that lead out of a folder are left out and counted in `outside`; hidden files and those
+    of macOS's `__MACOSX` are left out silently.
+
+    Attributes:
+      path: pathlib.Path of the folder or archive.
+      names: sorted list of the files' names.
+      outside: names of the links that lead out of the folder.
+
+    Args:
+      path: folder or zip archive.
+      max_file_bytes: size up to which one file is read.
+      max_total_bytes: size up to which an archive unpacks.
+
+    Raises:
+      ValueError: if there is no such folder or archive, or an archive is damaged, encrypted, unpacks
+        beyond the limits or has names that lead out of it.
+    """
+
+    def __init__(self, path, max_file_bytes=MAX_FILE_BYTES, max_total_bytes=MAX_TOTAL_BYTES):
+        """See the class."""
+        self.path = pathlib.Path(path)
+        self.max_file_bytes, self.outside = max_file_bytes, []
+        self._archive, self._members = None, {}
+        if self.path.is_dir():
+            found = _walk(self.path, self.outside)
+        elif zipfile.is_zipfile(self.path):
+            self._archive = zipfile.ZipFile(self.path)
+            self._members = _members(self.path, self._archive, max_total_bytes)
+            found = self._members
+        else:
+            what = "a zip archive" if self.path.exists() else "there"
+            raise ValueError(f"source: {self.path} is not {what}; give a folder or a zip archive.")
+        self.names = sorted(found)
+        self._known = set(self.names)
+
+    def __contains__(self, name):
+        """Whether there is a file of this name."""
+        return name in self._known
+
+    def __str__(self):
+        """The path."""
+        return str(self.path)
+
+    @property
+    def is_archive(self):
+        """Whether the files lie in a zip archive."""
+        return self._archive is not None
+
+    def on_disk(self, name):
+        """Path of a file outside an archive, None inside."""
+        return None if self.is_archive else self.path / name
+
+    def images(self, under=""):
+        """Names of the image files below a folder, by their extension."""
+        return [n for n in self.names if n.startswith(under) and suffix(n) in IMAGE_EXTENSIONS]
+
+    def read(self, name):
+        """Bytes of a file.
+
+        Raises:
+          ValueError: if it is not there, damaged or above the limit.
+        """
+        if name not in self._known:
+            raise ValueError(f"{self.path}: no file {name!r}.")
+        try:
+            opened = self._archive.open(self._members[name]) if self.is_archive else None
+            with opened or open(self.path / name, "rb") as file:
+                # One byte more than allowed: archives may lie about the size they unpack to.
+                content = file.read(self.max_file_bytes + 1)
+        except (zipfile.BadZipFile, OSError, RuntimeError, EOFError, NotImplementedError) as error:
+            raise ValueError(f"{self.path}: {name!r} cannot be read ({error}).") from None
+        except Exception as error:
+            if type(error).__module__ != "zlib":
+                raise
+            raise ValueError(f"{self.path}: {name!r} is damaged ({error}).") from None
+        if len(content) > self.max_file_bytes:
+            raise ValueError(
+                f"{self.path}: {name!r} is larger than {self.max_file_bytes / 2**20:.0f} MB; raise "
+                "--max_file_mb if that is meant."
+            )
+        return content
+
+
+def suffix(name):
+    """Lower-case extension with its dot."""
+    return os.path.splitext(name)[1].lower()
+
+
+def inside(base, relative):
+    """Name of the file that a table in folder `base` calls `relative`, or None if it leads outside.
+
+    Args:
+      base: name of a folder, "" for the top.
+      relative: path as a table has it; Windows' separators are taken for ours.
+    """
+    relative = relative.replace("\\", "/")
+    if relative.startswith("/") or "\0" in relative or relative[1:2] == ":":
+        return None
+    joined = os.path.normpath(os.path.join(base, relative)).replace(os.sep, "/")
+    return None if joined.startswith("../") or joined in ("..", ".") else joined
+
+
+def folder_of(name):
+    """Name of the folder in which a file lies, "" for the top."""
+    return name.rpartition("/")[0]
+
+
+def _hidden(part):
+    return part.startswith(".") or part == "__MACOSX"
+
+
+def _walk(root, outside):
+    """Names of the files below a folder; links to folders are not followed."""
+    found, waiting, real = [], [""], os.path.realpath(root)
+    while waiting:
+        prefix = waiting.pop()
+        for entry in os.scandir(os.path.join(root, prefix)):
+            name = prefix + entry.name
+            if _hidden(entry.name):
+                continue
+            if entry.is_symlink():
+                target = os.path.realpath(entry.path)
+                if not target.startswith(real + os.sep):
+                    outside.append(name)
+                elif os.path.isfile(target):
+                    found.append(name)
+            elif entry.is_dir():
+                waiting.append(name + "/")
+            elif entry.is_file():
+                found.append(name)
+    return found
+
+
+def _members(path, archive, max_total_bytes):
+    """{name: member} of the files of an archive."""
+    members, total = {}, 0
+    for member in archive.infolist():
+        if member.is_dir():
+            continue
+        name = inside("", member.filename)
+        if name is None or ".." in member.filename.replace("\\", "/").split("/"):
+            raise ValueError(
+                f"{path}: the archive's member {member.filename!r} leads out of it; do not trust "
+                "this file."
+            )
+        if member.flag_bits & 1:
+            raise ValueError(f"{path}: the archive is encrypted; unpack it and give the folder.")
+        total += member.file_size
+        ratio = member.file_size / max(1, member.compress_size)
+        if member.file_size > _RATIO_FROM_BYTES and ratio > _MAX_RATIO:
+            raise ValueError(
+                f"{path}: member {name!r} would unpack to {ratio:.0f} times its size; this looks "
+                "like a zip bomb. If it is meant, unpack it and give the folder."
+            )
+        if not any(_hidden(part) for part in name.split("/")):
+            members[name] = member
+    if total > max_total_bytes:
+        raise ValueError(
+            f"{path}: the archive unpacks to {total / 2**30:.1f} GB, the limit is "
+            f"{max_total_bytes / 2**30:.1f}; raise --max_total_gb if that is meant."
+        )
+    return members
