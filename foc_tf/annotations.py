@@ -57,7 +57,42 @@ def from_votes(votes, certain_threshold=1.0):
     total = votes.sum(axis=1)
     most = votes.max(axis=1, initial=0)
     mean = votes / np.maximum(total, 1)[:, None]
-    # Rounding of threshold * total must not decide: 0.55 * 100 is 55.00000000000001.
-    certain = (total > 0) & (most >= certain_threshold * total - 1e-9 * np.maximum(total, 1))
+    certain = is_certain(most, total, certain_threshold)
     reference = np.where(total > 0, votes.argmax(axis=1), -1)
     return Annotations(mean, certain, reference)
+
+
+def is_certain(most, total, certain_threshold):
+    """[N] bool: whether the most-voted class has at least the threshold's share of the votes.
+
+    Args:
+      most: [N] int votes for the most-voted class.
+      total: [N] int votes in all.
+      certain_threshold: above 0.5 to 1.
+    """
+    # Rounding of threshold * total must not decide: 0.55 * 100 is 55.00000000000001.
+    return (total > 0) & (most >= certain_threshold * total - 1e-9 * np.maximum(total, 1))
+
+
+def fleiss_kappa(votes):
+    """Agreement of the annotators beyond chance, 1 = all agree, 0 = as by chance.
+
+    Fleiss (1971), with the pairs of each image weighted alike where images have different numbers
+    of votes. Images with fewer than two votes say nothing about agreement and are left out.
+
+    Args:
+      votes: [N, C] counts, a numpy array or a scipy.sparse array.
+
+    Returns:
+      float, or None if no image has two votes or all votes are for one class.
+    """
+    total = np.asarray(votes.sum(axis=1)).ravel()
+    votes = votes[np.flatnonzero(total > 1)]
+    total = total[total > 1].astype(np.float64)
+    if not len(total):
+        return None
+    squares = np.asarray((votes * votes).sum(axis=1)).ravel()
+    observed = np.mean((squares - total) / (total * (total - 1)))
+    share = np.asarray(votes.sum(axis=0)).ravel() / total.sum()
+    expected = np.sum(share**2)
+    return None if expected >= 1 else float((observed - expected) / (1 - expected))

@@ -16,11 +16,15 @@ def log(message):
     print(message, file=sys.stderr, flush=True)
 
 
-def parse(argv):
-    """Parses flags; ends the program with exit 2 on a wrong one, 0 after help."""
-    app.define_help_flags()
+def parse(argv, values=flags.FLAGS):
+    """Parses flags into `values`; ends the program with exit 2 on a wrong one, 0 after help."""
+    if values is flags.FLAGS:
+        app.define_help_flags()
+    elif any(word.lstrip("-") in ("help", "helpfull", "helpshort", "?") for word in argv[1:]):
+        print(f"{(sys.modules['__main__'].__doc__ or '').strip()}\n\nflags:\n{values.get_help()}")
+        raise SystemExit(0)
     try:
-        rest = flags.FLAGS(argv)
+        rest = values(argv)
     except flags.Error as error:
         log(f"error: {error}\nSee --help for the flags.")
         raise SystemExit(EXIT_USAGE) from None
@@ -37,9 +41,15 @@ def parse(argv):
         raise SystemExit(EXIT_USAGE)
 
 
-def run(main):
-    """Runs a program's `main()`: ValueError -> exit 2, RuntimeError -> 1, Ctrl-C -> 130."""
-    parse(sys.argv)
+def run(main, values=flags.FLAGS, interrupted="the same command goes on where it stopped."):
+    """Runs a program's `main()`: ValueError -> exit 2, RuntimeError -> 1, Ctrl-C -> 130.
+
+    Args:
+      main: function without arguments.
+      values: the flags; a program whose names are its own has its own `flags.FlagValues`.
+      interrupted: what Ctrl-C tells the user.
+    """
+    parse(sys.argv, values)
     logging.set_verbosity(logging.WARNING)
     try:
         main()
@@ -52,5 +62,5 @@ def run(main):
         log(f"failed: {error}")
         raise SystemExit(EXIT_FAILED) from None
     except KeyboardInterrupt:
-        log("\nstopped; the same command goes on from the last finished epoch.")
+        log(f"\nstopped; {interrupted}")
         raise SystemExit(EXIT_INTERRUPTED) from None

@@ -13,11 +13,11 @@ FLOORS = [
     {"files", "keras_compat", "distribution", "annotations", "mapping", "metrics", "views"},
     {"stages", "losses", "heads", "backbones", "augment", "program", "flags"},
     {"model", "data", "picture", "report"},
-    {"methods", "checkpoints"},
+    {"methods", "checkpoints", "formats"},
     {"build", "loop"},
     {"evaluate", "benchmark"},
     {"export"},
-    {"train"},
+    {"train", "prepare", "predict"},
 ]
 
 

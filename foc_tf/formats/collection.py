@@ -31,9 +31,7 @@ class Collection:
         self.splits, self.originals, self.info = {}, {}, {}
         self.classes, self.skipped, self.notes = [], [], []
         self._items, self._class_ids, self._annotators = {}, {}, {"": -1}
-        self._item, self._class, self._annotator, self._count = (
-            array.array("q") for _ in range(4)
-        )
+        self._item, self._class, self._annotator, self._count = (array.array("q") for _ in range(4))
 
     def __len__(self):
         """Number of items."""
@@ -67,6 +65,13 @@ class Collection:
                 )
             self.classes.append(name)
         return index
+
+    def order_classes(self, names):
+        """Gives the classes another order; `names` has all of them and maybe more."""
+        place = {name: index for index, name in enumerate(names)}
+        new = [place[name] for name in self.classes]
+        self._class = array.array("q", (new[index] for index in self._class))
+        self.classes, self._class_ids = list(names), place
 
     def vote(self, item, name, annotator="", count=1):
         """Counts `count` votes of an annotator ("" = not named) for a class."""

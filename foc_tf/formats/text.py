@@ -1,8 +1,9 @@
-"""Delimited text as people's programs write it -> rows with their line numbers."""
+"""Text as people's programs write it: delimited rows with their line numbers, JSON."""
 
 import codecs
 import csv
 import io
+import json
 
 # A row of votes or measurements has hundreds of fields; a field of a megabyte is damage.
 _FIELD_LIMIT = 2**20
@@ -14,15 +15,16 @@ _BYTE_ORDER_MARKS = (
 _DELIMITERS = ("\t", ",", ";", "|")
 
 
-def decoded(content):
-    """(text, encoding) of the bytes of a table: as its byte order mark says, UTF-8, or latin-1."""
+def encoding_of(content):
+    """Encoding of the bytes of a table: as its byte order mark says, else UTF-8, else latin-1."""
     for mark, encoding in _BYTE_ORDER_MARKS:
         if content.startswith(mark):
-            return content.decode(encoding, errors="replace"), encoding
+            return encoding
     try:
-        return content.decode("utf-8"), "utf-8"
+        content.decode("utf-8")
     except UnicodeDecodeError:
-        return content.decode("latin-1"), "latin-1"
+        return "latin-1"
+    return "utf-8"
 
 
 class Table:
@@ -45,18 +47,22 @@ class Table:
     def __init__(self, content, where, delimiter=None):
         """See the class."""
         self.where = where
-        text, self.encoding = decoded(content)
-        if "\0" in text:
-            line = text.count("\n", 0, text.index("\0")) + 1
+        self.encoding = encoding_of(content)
+        zero = content.find(b"\0") if self.encoding != "utf-16" else -1
+        if zero >= 0:
+            line = content.count(b"\n", 0, zero) + 1
             raise ValueError(
                 f"{where}, line {line}: a NUL byte; the file is damaged or not a text table. "
                 "Save it again as UTF-8 text."
             )
+        # Streamed: a million rows as one Python string take several times the file's size.
+        text = io.TextIOWrapper(io.BytesIO(content), self.encoding, "replace", newline="")
         if delimiter is None:
-            first = next((line for line in text.splitlines() if line.strip()), "")
+            first = text.readline(_FIELD_LIMIT)
+            text.seek(0)
             delimiter = max(_DELIMITERS, key=first.count)
         csv.field_size_limit(_FIELD_LIMIT)
-        self._reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        self._reader = csv.reader(text, delimiter=delimiter)
         self.header = [cell.strip() for cell in self._next() or []]
         if not any(self.header):
             raise ValueError(f"{where}: the table is empty; expected a line of column names.")
@@ -111,3 +117,11 @@ def number(text):
         return float(text.replace(",", "."))
     except ValueError:
         return None
+
+
+def load_json(content, where):
+    """The JSON value of some bytes; ValueError that names the file if they are not JSON."""
+    try:
+        return json.loads(content.decode("utf-8-sig"))
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(f"{where}: not JSON ({error}).") from None

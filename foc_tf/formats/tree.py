@@ -71,6 +71,24 @@ class Tree:
         """Names of the image files below a folder, by their extension."""
         return [n for n in self.names if n.startswith(under) and suffix(n) in IMAGE_EXTENSIONS]
 
+    def find(self, base, cell, where):
+        """Name of the file that a table's cell means, None if there is no such file.
+
+        Args:
+          base: name of the table's folder, "" for the top.
+          cell: path as the table has it, relative to its folder or to `images/` in it.
+          where: file and line, for the message.
+
+        Raises:
+          ValueError: if the path leads out of the source.
+        """
+        name = inside(base, cell)
+        if name is None:
+            raise ValueError(
+                f"{where}: image {cell!r} must be a path relative to the table, inside {self.path}."
+            )
+        return next((n for n in (name, inside(base, "images/" + cell)) if n in self._known), None)
+
     def read(self, name):
         """Bytes of a file.
 
@@ -90,12 +108,25 @@ class Tree:
             if type(error).__module__ != "zlib":
                 raise
             raise ValueError(f"{self.path}: {name!r} is damaged ({error}).") from None
-        if len(content) > self.max_file_bytes:
-            raise ValueError(
-                f"{self.path}: {name!r} is larger than {self.max_file_bytes / 2**20:.0f} MB; raise "
-                "--max_file_mb if that is meant."
-            )
-        return content
+        return _within(content, f"{self.path}/{name}", self.max_file_bytes)
+
+
+def read_file(path, max_bytes):
+    """Bytes of a file outside any tree; ValueError if it cannot be read or is above the limit."""
+    try:
+        with open(path, "rb") as file:
+            content = file.read(max_bytes + 1)
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror}).") from None
+    return _within(content, path, max_bytes)
+
+
+def _within(content, what, max_bytes):
+    if len(content) > max_bytes:
+        raise ValueError(
+            f"{what}: larger than {max_bytes / 2**20:.0f} MB; raise --max_file_mb if that is meant."
+        )
+    return content
 
 
 def suffix(name):

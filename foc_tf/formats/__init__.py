@@ -1,0 +1,36 @@
+"""Other tools' annotations: name -> reader. A new format is a file here and a line in `FORMATS`."""
+
+import pathlib
+
+from foc_tf.formats import dcic, ecotaxa, folders, morphocluster, votes
+from foc_tf.formats.tree import suffix
+
+FORMATS = {
+    "votes": votes.read,
+    "ecotaxa": ecotaxa.read,
+    "dcic": dcic.read,
+    "morphocluster": morphocluster.read,
+    "folder": folders.read,
+}
+
+
+def guess(tree, table=None):
+    """The format of a source, from the names of its files.
+
+    Args:
+      tree: `tree.Tree` of the source.
+      table: name of the table that was given, None where a whole folder or zip was.
+
+    Returns:
+      A key of `FORMATS`.
+    """
+    names = [table] if table else tree.names
+    last = {pathlib.PurePosixPath(name).name.lower() for name in names}
+    if any(n.startswith("ecotaxa") and suffix(n) in (".tsv", ".txt") for n in last):
+        return "ecotaxa"
+    if "annotations.json" in last:
+        return "dcic"
+    if "index.csv" in last:
+        return "morphocluster"
+    top = [n for n in names if "/" not in n and suffix(n) in (".csv", ".tsv")]
+    return "votes" if top else "folder"

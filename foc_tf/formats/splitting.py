@@ -1,0 +1,53 @@
+"""Splits that never separate images of one object or images of the same content."""
+
+import numpy as np
+import scipy.sparse
+from scipy.sparse import csgraph
+
+from foc_tf.data.images import stratified_splits
+
+
+def groups(*labels):
+    """[N] int group of each item: items that share a label of any kind are together.
+
+    Args:
+      *labels: sequences of N hashable labels; None and "" are shared by nobody.
+    """
+    count = len(labels[0])
+    rows, columns, total = [], [], 0
+    for kind in labels:
+        ids = {}
+        for item, label in enumerate(kind):
+            if label not in (None, ""):
+                rows.append(item)
+                columns.append(total + ids.setdefault(label, len(ids)))
+        total += len(ids)
+    size = count + total
+    ones = np.ones(len(rows), np.int8)
+    edges = (ones, (np.array(rows, np.int64), count + np.array(columns, np.int64)))
+    graph = scipy.sparse.csr_array(edges, shape=(size, size))
+    return csgraph.connected_components(graph, directed=False)[1][:count]
+
+
+def assign(strata, group, given, seed, val_share):
+    """[N] "train", "val" or "test".
+
+    Args:
+      strata: [N] int, e.g. class and certainty; each is divided alike, by its groups' first items.
+      group: [N] int of `groups`; a whole group is in one split.
+      given: {item: split} that the source has; where it has "val" or "test" for some, the others are
+        for training.
+      seed: of the draw.
+      val_share: share that is for validation.
+    """
+    splits = np.full(len(strata), "train", object)
+    if "val" not in given.values():
+        _, first, inverse = np.unique(group, return_index=True, return_inverse=True)
+        free = np.array([given.get(int(item)) != "test" for item in first])
+        drawn = np.full(len(first), "train", object)
+        drawn[free] = stratified_splits(np.asarray(strata)[first[free]], seed, val_share)
+        splits = drawn[inverse]
+    for item, split in given.items():
+        if split != "train" or "val" in given.values():
+            splits[item] = split
+    return splits

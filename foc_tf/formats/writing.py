@@ -1,0 +1,196 @@
+"""A collection of votes -> a prepared dataset: images checked and copied, tables beside them.
+
+The folder appears under its name only when it is complete.
+"""
+
+import contextlib
+import csv
+import hashlib
+import os
+import pathlib
+import shutil
+
+import numpy as np
+
+from foc_tf import annotations, files
+from foc_tf.formats import image_check, naming, splitting
+
+
+class Written:
+    """What `images` made of a collection.
+
+    Attributes:
+      kept: [M] int64 items whose image can be used.
+      names: M names in the prepared dataset.
+      hashes: M digests of the images' contents.
+      changed: {what was changed: number of images}.
+    """
+
+    def __init__(self):
+        """See the class."""
+        self.kept, self.names, self.hashes, self.changed = [], [], [], {}
+
+
+def images(collection, folder, link=False, max_pixels=image_check.MAX_PIXELS, progress=None):
+    """Checks all images of a collection and writes the usable ones to `folder`/images.
+
+    Args:
+      collection: `collection.Collection`; unreadable images go to its list of skipped ones.
+      folder: pathlib.Path of the data set.
+      link: makes hard links where the file system can, instead of copies.
+      max_pixels: of `image_check.usable`.
+      progress: function of (done, total) that is called now and then, or None.
+
+    Returns:
+      `Written`.
+
+    Raises:
+      ValueError: if no image can be used.
+    """
+    result, taken, good, made = Written(), set(), {}, set()
+    for item, file in enumerate(collection.files):
+        if progress and item % 1000 == 0:
+            progress(item, len(collection))
+        try:
+            content = collection.tree.read(file)
+            digest = hashlib.blake2b(content, digest_size=16).digest()
+            if digest not in good:
+                checked, extension, change = image_check.usable(content, max_pixels)
+                good[digest] = (extension, change)
+            else:
+                extension, change = good[digest]
+                checked = image_check.usable(content, max_pixels)[0] if change else content
+        except ValueError as error:
+            collection.skip(f"{collection.tree}/{file}", str(error))
+            continue
+        name = naming.image_name(collection.keys[item], extension, taken)
+        target = folder / name
+        if target.parent not in made:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            made.add(target.parent)
+        original = None if change or not link else collection.tree.on_disk(file)
+        _place(target, checked, original)
+        if change:
+            result.changed[change] = result.changed.get(change, 0) + 1
+        result.kept.append(item)
+        result.names.append(name)
+        result.hashes.append(digest)
+    if not result.kept:
+        where, reason = collection.skipped[-1]
+        raise ValueError(f"{where}: {reason}. No image of {collection.tree} can be used.")
+    result.kept = np.array(result.kept, np.int64)
+    return result
+
+
+def _place(target, content, original):
+    if original is not None:
+        with contextlib.suppress(OSError):
+            os.link(os.path.realpath(original), target)
+            return
+    with open(target, "xb") as file:
+        file.write(content)
+
+
+def tables(collection, folder, written, votes, classes, threshold, ignored, seed, val_share):
+    """Writes all tables of a prepared dataset beside its images.
+
+    Args:
+      collection: `collection.Collection`.
+      folder: pathlib.Path of the data set.
+      written: `Written`, what `images` returned.
+      votes: [N, C] sparse votes on the collection's items.
+      classes: C names.
+      threshold: share of the most-voted class that makes an image certain.
+      ignored: names of the classes that consistency scores leave out.
+      seed: of the split.
+      val_share: share for validation where the source has no split.
+
+    Returns:
+      [M] splits.
+    """
+    votes = votes[written.kept]
+    groups = splitting.groups([collection.objects[item] for item in written.kept], written.hashes)
+    place = {item: index for index, item in enumerate(written.kept.tolist())}
+    given = {place[i]: split for i, split in collection.splits.items() if i in place}
+    splits = splitting.assign(_strata(votes, threshold), groups, given, seed, val_share)
+    rows = votes.tocoo()
+    order = np.lexsort((-rows.data, rows.row))
+    _csv(
+        folder / "annotations.csv",
+        ("image", "class", "votes"),
+        ((written.names[rows.row[i]], classes[rows.col[i]], rows.data[i]) for i in order),
+    )
+    _csv(folder / "splits.csv", ("image", "split"), zip(written.names, splits))
+    sources = (
+        (name, collection.files[item], collection.objects[item])
+        for name, item in zip(written.names, written.kept)
+    )
+    _csv(folder / "sources.csv", ("image", "source", "object_id"), sources)
+    _optional_tables(collection, folder, written, classes)
+    known = {key: value for key, value in collection.info.items() if value}
+    info = known | {
+        "name": known.get("name", collection.name),
+        "classes": list(classes),
+        "certain_threshold": threshold,
+        "ignored_classes": list(ignored),
+        "source": known.get("source", str(collection.tree)),
+        "checked_images": len(written.names),
+    }
+    files.write_json(folder / "dataset.json", info)
+    return splits
+
+
+def _strata(votes, threshold):
+    """[M] int: most-voted class and certainty; -1 and 0 of images without votes."""
+    total = votes.sum(axis=1)
+    most = votes.max(axis=1).toarray().ravel()
+    certain = annotations.is_certain(most, np.asarray(total).ravel(), threshold)
+    reference = np.where(most > 0, np.asarray(votes.argmax(axis=1)).ravel(), -1)
+    return (reference + 1) * 2 + certain
+
+
+def _optional_tables(collection, folder, written, classes):
+    if collection.skipped:
+        _csv(folder / "skipped.csv", ("where", "reason"), collection.skipped)
+    first = {}
+    same = [
+        (name, first[digest])
+        for name, digest in zip(written.names, written.hashes)
+        if first.setdefault(digest, name) != name
+    ]
+    if same:
+        _csv(folder / "duplicates.csv", ("image", "same_as"), same)
+    known = (
+        (name, collection.originals.get(int(item)))
+        for name, item in zip(written.names, written.kept)
+    )
+    originals = [(name, label) for name, label in known if label in classes]
+    if originals:
+        _csv(folder / "original_labels.csv", ("image", "class"), originals)
+
+
+def _csv(path, header, rows):
+    with files.replacing(path, "w") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+@contextlib.contextmanager
+def new_folder(path):
+    """A temporary folder beside `path` that gets its name if the block succeeds.
+
+    Raises:
+      ValueError: if `path` exists and is not an empty folder.
+    """
+    path = pathlib.Path(path)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise ValueError(f"output: {path} is there already; give another one or remove it.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.mkdir()
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
