@@ -19,12 +19,12 @@ def guess(tree, table=None):
 
     Args:
       tree: `tree.Tree` of the source.
-      table: name of the table that was given, None where a whole folder or zip was.
+      table: path of the table that was given, None where a whole folder or zip was.
 
     Returns:
       A key of `FORMATS`.
     """
-    names = [table] if table else tree.names
+    names = [table.name] if table else tree.names
     last = {pathlib.PurePosixPath(name).name.lower() for name in names}
     if any(n.startswith("ecotaxa") and suffix(n) in (".tsv", ".txt") for n in last):
         return "ecotaxa"

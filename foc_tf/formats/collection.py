@@ -17,6 +17,7 @@ class Collection:
       files: for each item, the name of its image in the tree.
       objects: for each item, the id of its object in the source's program, "" if it has none.
       splits: {item: "train", "val" or "test"} where the source says so.
+      sources: {item: name of its image before it was prepared}, where that is known.
       originals: {item: class} truth from outside the votes.
       classes: names of the classes, in the order of first appearance or as declared.
       skipped: list of (where, reason) for what was left out.
@@ -28,7 +29,7 @@ class Collection:
         """See the class."""
         self.name, self.tree = name, tree
         self.keys, self.files, self.objects = [], [], []
-        self.splits, self.originals, self.info = {}, {}, {}
+        self.splits, self.originals, self.info, self.sources = {}, {}, {}, {}
         self.classes, self.skipped, self.notes = [], [], []
         self._items, self._class_ids, self._annotators = {}, {}, {"": -1}
         self._item, self._class, self._annotator, self._count = (array.array("q") for _ in range(4))
@@ -44,6 +45,10 @@ class Collection:
     def find(self, key):
         """Index of an item, None if there is none of that name."""
         return self._items.get(key)
+
+    def source(self, item):
+        """Name of an item's image as its first source has it."""
+        return self.sources.get(int(item)) or self.files[item]
 
     def item(self, key, file, object_id=""):
         """Index of an item, which is added if it is new."""

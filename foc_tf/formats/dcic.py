@@ -16,8 +16,8 @@ FOLDS = 5
 def split_of(fold, v_fold):
     """Split of an image of `fold` (1 to 5) in the slice `v_fold` (1 to 5).
 
-    The code, which the paper's scores come from: validation is fold v_fold + 1, test v_fold + 2. The
-    README of DCIC counts one less.
+    As the code has it, which the published scores come from: validation is fold v_fold + 1, test
+    v_fold + 2. The README of DCIC counts one less.
     """
     return {v_fold % FOLDS + 1: "val", (v_fold + 1) % FOLDS + 1: "test"}.get(fold, "train")
 
@@ -65,7 +65,7 @@ def read(tree, v_fold=1):
 
 
 def _entries(sets, where, collection):
-    """Yields (where, image path, class, annotator) of every vote; entries without a class are none."""
+    """Yields (where, image path, class, annotator) of every vote; no class, no vote."""
     if not isinstance(sets, list):
         raise ValueError(f"{where}: expected a list of sets, found {type(sets).__name__}.")
     for number, one in enumerate(sets):

@@ -13,8 +13,8 @@ def read(tree, folder_class="first"):
     Args:
       tree: `tree.Tree`; `train/<class>/**`, `val/`, `test/` alike, `unlabeled/**`; or `<class>/**`;
         images at the top or in unlabeled/ have no vote.
-      folder_class: which folder is the class of nested ones: "first", "last", or "path" (all of them,
-        "a/b").
+      folder_class: which folder is the class of nested ones: "first", "last", or "path" (all of
+        them, "a/b").
 
     Returns:
       `collection.Collection`.

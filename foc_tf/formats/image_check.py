@@ -16,9 +16,9 @@ _ORIENTATION = 0x0112
 def usable(content, max_pixels=MAX_PIXELS):
     """An image's bytes as TensorFlow can decode them.
 
-    PNG and JPEG of 8 bit grey, colour or palette pass byte for byte. All else is decoded and written
-    as PNG: other formats, 16 bit (to 8 by v / 257), CMYK, transparency (on white), rotated by EXIF;
-    of animations the first frame.
+    PNG and JPEG of 8 bit grey, colour or palette pass byte for byte. All else is decoded and
+    written as PNG: other formats, 16 bit (to 8 by v / 257), CMYK, transparency (on white), images
+    that EXIF rotates; of animations the first frame.
 
     Args:
       content: bytes of the file.

@@ -80,4 +80,19 @@ def vote_table(collection, new_ids, num_classes, min_annotators=0):
     )
     table.sum_duplicates()
     enough = np.asarray(table.sum(axis=1)).ravel() >= max(1, min_annotators)
-    return scipy.sparse.csr_array(table.multiply(enough[:, None]))
+    table = scipy.sparse.csr_array(table.multiply(enough[:, None]))
+    table.eliminate_zeros()
+    return table
+
+
+def most_voted(votes):
+    """([N] votes in all, [N] votes for the most-voted class, [N] that class, -1 without votes).
+
+    Args:
+      votes: [N, C] of `vote_table`; C may be 0.
+    """
+    total = np.asarray(votes.sum(axis=1)).ravel()
+    if not votes.shape[1]:
+        return total, total, np.full(len(total), -1)
+    most = votes.max(axis=1).toarray().ravel()
+    return total, most, np.where(most > 0, np.asarray(votes.argmax(axis=1)).ravel(), -1)

@@ -69,8 +69,7 @@ def _write(
 
 def summary(collection, written, votes, classes, threshold, splits):
     """What was prepared, in numbers: JSON-able dict."""
-    total = np.asarray(votes.sum(axis=1)).ravel()
-    most = votes.max(axis=1).toarray().ravel() if len(classes) else total
+    total, most, reference = merging.most_voted(votes)
     certain = annotations.is_certain(most, total, threshold)
     voted = total[total > 0]
     kappa = annotations.fleiss_kappa(votes)
@@ -79,7 +78,7 @@ def summary(collection, written, votes, classes, threshold, splits):
         "classes": len(classes),
         "named_annotators": collection.annotators(),
         "votes_per_image": {
-            "least": int(voted.min(initial=0) if not len(voted) else voted.min()),
+            "least": int(voted.min()) if len(voted) else 0,
             "median": float(np.median(voted)) if len(voted) else 0.0,
             "most": int(voted.max(initial=0)),
         },
@@ -93,18 +92,16 @@ def summary(collection, written, votes, classes, threshold, splits):
         "duplicates": len(written.hashes) - len(set(written.hashes)),
         "changed": written.changed,
         "outside": len(collection.tree.outside),
-        "per_class": _per_class(votes, certain, total, classes),
+        "per_class": _per_class(votes, certain, reference, classes),
         "notes": collection.notes,
     }
 
 
-def _per_class(votes, certain, total, classes):
+def _per_class(votes, certain, reference, classes):
     """{class: {"votes", "certain", "fuzzy"}}, images by their most-voted class."""
-    if not classes:
-        return {}
-    reference = np.asarray(votes.argmax(axis=1)).ravel()
-    count = lambda rows: np.bincount(reference[rows], minlength=len(classes))  # noqa: E731
-    columns = (votes.sum(axis=0), count(certain), count(~certain & (total > 0)))
+    fuzzy = ~certain & (reference >= 0)
+    counts = [np.bincount(reference[rows], minlength=len(classes)) for rows in (certain, fuzzy)]
+    columns = (votes.sum(axis=0), *counts)
     return {
         name: dict(zip(("votes", "certain", "fuzzy"), map(int, values)))
         for name, *values in zip(classes, *columns)

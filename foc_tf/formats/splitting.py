@@ -33,7 +33,7 @@ def assign(strata, group, given, seed, val_share):
     """[N] "train", "val" or "test".
 
     Args:
-      strata: [N] int, e.g. class and certainty; each is divided alike, by its groups' first items.
+      strata: [N] int, e.g. class and certainty; a group has the one of its first item.
       group: [N] int of `groups`; a whole group is in one split.
       given: {item: split} that the source has; where it has "val" or "test" for some, the others are
         for training.

@@ -29,8 +29,8 @@ class Tree:
       max_total_bytes: size up to which an archive unpacks.
 
     Raises:
-      ValueError: if there is no such folder or archive, or an archive is damaged, encrypted, unpacks
-        beyond the limits or has names that lead out of it.
+      ValueError: if there is no such folder or archive, or an archive is damaged, encrypted,
+        unpacks beyond the limits or has names that lead out of it.
     """
 
     def __init__(self, path, max_file_bytes=MAX_FILE_BYTES, max_total_bytes=MAX_TOTAL_BYTES):

@@ -32,8 +32,8 @@ def read(tree, table=None, form="auto", votes_per_image=0):
 
     Args:
       tree: `tree.Tree` with the table and the images.
-      table: path of the table, whose rows name images relative to the tree; or its name in the tree;
-        None for annotations.csv or the only table there is.
+      table: path of the table, whose rows name images relative to the tree; or its name in the
+        tree; None for annotations.csv or the only table there is.
       form: one of `FORMS`, or auto: told from the header and the first rows.
       votes_per_image: factor that turns shares of a wide table into whole votes; 0 if they are
         counts.
@@ -95,9 +95,24 @@ def _add_beside(collection, base):
                 collection.splits[item] = _split(row[value], where)
             elif item is not None:
                 collection.originals[item] = row[value]
+    _add_sources(collection, base)
     if name["dataset.json"] in tree:
         where = str(tree.path / name["dataset.json"])
         _add_facts(collection, load_json(tree.read(name["dataset.json"]), where), where)
+
+
+def _add_sources(collection, base):
+    """Names and objects that the images had before they were prepared."""
+    name = f"{base}/sources.csv".lstrip("/")
+    if name not in collection.tree:
+        return
+    table = text.Table(collection.tree.read(name), str(collection.tree.path / name))
+    for line, row in table.rows():
+        where = f"{table.where}, line {line}"
+        item = collection.find(collection.tree.find(base, row.get("image", ""), where))
+        if item is not None:
+            collection.objects[item] = row.get("object_id", "")
+            collection.sources[item] = row.get("source", "")
 
 
 def _add_facts(collection, info, where):

@@ -13,7 +13,7 @@ import shutil
 import numpy as np
 
 from foc_tf import annotations, files
-from foc_tf.formats import image_check, naming, splitting
+from foc_tf.formats import image_check, merging, naming, splitting
 
 
 class Written:
@@ -122,7 +122,7 @@ def tables(collection, folder, written, votes, classes, threshold, ignored, seed
     )
     _csv(folder / "splits.csv", ("image", "split"), zip(written.names, splits))
     sources = (
-        (name, collection.files[item], collection.objects[item])
+        (name, collection.source(item), collection.objects[item])
         for name, item in zip(written.names, written.kept)
     )
     _csv(folder / "sources.csv", ("image", "source", "object_id"), sources)
@@ -142,10 +142,8 @@ def tables(collection, folder, written, votes, classes, threshold, ignored, seed
 
 def _strata(votes, threshold):
     """[M] int: most-voted class and certainty; -1 and 0 of images without votes."""
-    total = votes.sum(axis=1)
-    most = votes.max(axis=1).toarray().ravel()
-    certain = annotations.is_certain(most, np.asarray(total).ravel(), threshold)
-    reference = np.where(most > 0, np.asarray(votes.argmax(axis=1)).ravel(), -1)
+    total, most, reference = merging.most_voted(votes)
+    certain = annotations.is_certain(most, total, threshold)
     return (reference + 1) * 2 + certain
 
 
