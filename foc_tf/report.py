@@ -12,7 +12,7 @@ import pandas as pd
 
 from foc_tf import mapping, metrics
 
-SPLITS = ("val", "fuzzy", "test")
+SPLITS = ("val", "fuzzy", "hidden", "test")
 
 
 def _numbers(values, reason):
@@ -140,11 +140,22 @@ class Scorer:
         )
         return result
 
+    def images(self, split):
+        """[M] int, the images of one of `SPLITS`."""
+        if split == "hidden":
+            return np.setdiff1d(self.roles.labeled, self.train)
+        return getattr(self.roles, split)
+
     def splits(self):
-        """{"val", "fuzzy", "test": scores or a reason}; `original` inside where there is one."""
+        """{"val", "fuzzy", "test": scores or a reason}; `original` inside where there is one.
+
+        "hidden", the training images whose labels `labels_per_class` hid, only where there are any.
+        """
         result = {}
         for name in SPLITS:
-            images = getattr(self.roles, name)
+            images = self.images(name)
+            if name == "hidden" and not len(images):
+                continue
             if not len(images):
                 result[name] = {"count": 0, "reason": f"the data set has no {name} images"}
                 continue

@@ -35,8 +35,7 @@ def assign(strata, group, given, seed, val_share):
     Args:
       strata: [N] int, e.g. class and certainty; a group has the one of its first item.
       group: [N] int of `groups`; a whole group is in one split.
-      given: {item: split} that the source has; where it has "val" or "test" for some, the others are
-        for training.
+      given: {item: split} that the source has; where some are "val", no others are drawn.
       seed: of the draw.
       val_share: share that is for validation.
     """
