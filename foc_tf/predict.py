@@ -20,8 +20,8 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
-from foc_tf import annotations
-from foc_tf.formats import FORMATS, dcic, guess, image_check, merging, source_flags
+from foc_tf import annotations, source_flags
+from foc_tf.formats import FORMATS, dcic, guess, image_check, merging
 from foc_tf.formats.predictions import WRITERS, Predictions
 
 FLAGS = flags.FlagValues()

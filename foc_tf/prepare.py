@@ -16,7 +16,8 @@ from foc_tf import program
 
 from absl import flags
 
-from foc_tf.formats import FORMATS, guess, source_flags
+from foc_tf import source_flags
+from foc_tf.formats import FORMATS, guess
 from foc_tf.formats.preparing import prepare, table
 
 FLAGS = flags.FlagValues()

@@ -14,7 +14,7 @@ FLOORS = [
     {"stages", "losses", "heads", "backbones", "augment", "program", "flags"},
     {"model", "data", "picture", "report"},
     {"methods", "checkpoints", "formats"},
-    {"build", "loop"},
+    {"build", "loop", "source_flags"},
     {"evaluate", "benchmark"},
     {"export"},
     {"train", "prepare", "predict"},
@@ -68,6 +68,9 @@ def test_flags_stop_at_the_programs():
         "evaluate.py",
         "export.py",
         "benchmark.py",
+        "prepare.py",
+        "predict.py",
+        "source_flags.py",
     }
 
 

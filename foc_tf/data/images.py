@@ -43,6 +43,7 @@ class ImageSet:
       original: [N] int64 labels from outside the votes, -1 unknown, or None; for evaluation only.
       licence: of the images and votes.
       source: where they come from.
+      checked: whether every image is known to be readable.
     """
 
     name: str
@@ -56,6 +57,7 @@ class ImageSet:
     original: np.ndarray | None = None
     licence: str = ""
     source: str = ""
+    checked: bool = False
 
     @functools.cached_property
     def annotations(self):

@@ -61,6 +61,8 @@ def read(data_dir, certain_threshold=None, seed=0):
         original=_original(folder / "original_labels.csv", ids, classes),
         licence=info.get("licence", ""),
         source=info.get("source", ""),
+        # foc_tf.prepare decoded every image; for a million that takes minutes.
+        checked=info.get("checked_images") == len(ids),
     )
 
 

@@ -26,7 +26,7 @@ def read(dataset, data_dir, certain_threshold=None, labels_per_class=0, seed=0):
     if data_dir is None and dataset != "digits":
         raise ValueError(f"data_dir: dataset {dataset} needs --data_dir=<folder>.")
     image_set = data.DATASETS[dataset](data_dir, certain_threshold=certain_threshold, seed=seed)
-    bad, reasons = pipeline.unreadable(image_set.sources)
+    bad, reasons = ([], []) if image_set.checked else pipeline.unreadable(image_set.sources)
     left_out = [
         {"image": str(image_set.ids[index]), "reason": reason}
         for index, reason in zip(bad, reasons)

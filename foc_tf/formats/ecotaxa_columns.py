@@ -166,7 +166,6 @@ def header_problems(raw_names, update):
     needed = {"object_id"} if update else {"object_id", "img_file_name"}
     used = {name.partition("_")[0] for name in names if valid(name)}
     needed |= {f"{prefix}_id" for prefix in PREFIXES if prefix in used}
-    needed -= {"complement_id", "img_id"}
     for name in sorted(needed.difference(names)):
         yield name, "the column is missing"
     if update and all(n == "object_id" or n.startswith("img_") for n in names):
@@ -209,3 +208,23 @@ def rules(names, free):
         rule = PREDEFINED[name] if name in PREDEFINED else kinds.get(free.get(name))
         if rule:
             yield index, name, rule
+
+
+def annotation_problem(cells):
+    """(column, message) if status and category do not come together, else (None, "").
+
+    Args:
+      cells: column name -> stripped value of one row.
+    """
+    state = cells.get("object_annotation_status", "")
+    category_id = cells.get("object_annotation_category_id", "")
+    # EcoTaxa looks at the id only where the text column is absent, filled or not.
+    category = cells.get("object_annotation_category", category_id)
+    if state and not category:
+        message = "a status without a category"
+        if category_id:
+            message = "a status and an id but no name: EcoTaxa wants the name if it has the column"
+        return "object_annotation_category", message
+    if (category or category_id) and not state:
+        return "object_annotation_status", "a category without a status"
+    return None, ""

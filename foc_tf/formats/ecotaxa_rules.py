@@ -1,221 +1,290 @@
-"""EcoTaxa's own rules for imported tables, to check what is sent to it before it is sent.
+"""EcoTaxa's own import rules, to prove that what we write back would be accepted.
 
-Source: ecotaxa_back's bundle and TSV readers as of 2024. Nothing here raises on damaged input: what
-is wrong becomes a `Problem`.
+After the public source of ecotaxa_back (py/BO/TSVFile.py, Bundle.py, Mappings.py, Image.py and
+py/DB/Object.py). What needs EcoTaxa's data base stays unproven: whether a category, a category id
+or a person exists, and how many free columns the project has already. UVP6 bundles
+(`*Images.zip` in the source) are not looked into.
 """
 
 import csv
+import fnmatch
 import io
+import os
 import pathlib
-import re
+import posixpath
+import zipfile
 from typing import NamedTuple
 
-from foc_tf.formats.text import number
-from foc_tf.formats.tree import Tree, folder_of, suffix
+from foc_tf.formats import ecotaxa_columns as columns
 
-_TABLE = re.compile(r"(.*/)?ecotaxa[^/]*\.(txt|tsv)")
-_MAX_TABLES = 2000
-_PREFIXES = ("object", "sample", "acq", "process")
-_FLOATS = ("object_lat", "object_lon", "object_depth_min", "object_depth_max")
-_TEXTS = (
-    *("object_id", "object_date", "object_time", "object_link"),
-    *(f"object_annotation_{x}" for x in ("status", "category", "category_id", "date", "time")),
-    *(f"object_annotation_{x}" for x in ("person_name", "person_email", "hierarchy")),
-    *("img_file_name", "img_rank", "sample_id", "acq_id", "process_id", "acq_instrument"),
-    *("sample_dataportal_descriptor", "complement_info"),
-)
-_STATUSES = ("predicted", "dubious", "validated", "discarded")
-_MAX_FREE = {"[f]": 500, "[t]": 20}
-_MAX_TEXT, _MAX_ID = 250, 255
-_IMAGES = (".png", ".jpg", ".jpeg", ".gif")
-_DATE = re.compile(r"\d{4}-?(0[1-9]|1[0-2])-?(0[1-9]|[12]\d|3[01])")
-_TIME = re.compile(r"\d{1,2}:?\d{2}(:?\d{2})?|\d{3,6}")
-_DEGREES = re.compile(r"-?\d+°\d+ \d+(\.\d+)?")
-_NULL = ("", "na", "nan")
+MAX_FILES = 2000
+_BOM = b"\xef\xbb\xbf"
+_EXTENSIONS = (".png", ".jpg", ".jpeg", ".gif")
+_MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a")
 
 
 class Problem(NamedTuple):
-    """A breach of a rule.
-
-    Attributes:
-      file: name of the table.
-      line: number from 1, None if the file as a whole is meant.
-      column: name, "" if no single one is meant.
-      message: what is wrong.
-    """
+    """Why EcoTaxa would refuse, misread or ignore something; `line` None: the whole file."""
 
     file: str
     line: int | None
-    column: str
+    column: str | None
     message: str
 
     def __str__(self):
-        """One line of text."""
-        place = f", line {self.line}" if self.line else ""
-        column = f", {self.column}" if self.column else ""
-        return f"{self.file}{place}{column}: {self.message}"
+        line = "" if self.line is None else f", line {self.line}"
+        column = "" if self.column is None else f", {self.column}"
+        return f"{self.file}{line}{column}: {self.message}"
 
 
-def check(path, update=False):
-    """Checks a table, or all tables of a folder or zip, against EcoTaxa's import rules.
+class _Folder:
+    """A folder, or the one table of it that was given."""
+
+    def __init__(self, root, only=None):
+        self.root, self.only = root, only
+
+    def names(self):
+        if self.only:
+            return [self.only]
+        walked = os.walk(self.root)
+        paths = [pathlib.Path(top, name) for top, _, names in walked for name in names]
+        return sorted(path.relative_to(self.root).as_posix() for path in paths)
+
+    def read(self, name):
+        return (self.root / name).read_bytes()
+
+    def head(self, name):
+        """The first bytes of an image, None if there is no such file."""
+        path = self.root / name
+        if not os.path.exists(path):
+            return None
+        with open(path, "rb") as file:
+            return file.read(8)
+
+
+class _Zip:
+    """A zip, read in place."""
+
+    only = None
+
+    def __init__(self, path):
+        self.zip = zipfile.ZipFile(path)
+        self.members = {i.filename for i in self.zip.infolist() if not i.is_dir()}
+
+    def names(self):
+        return sorted(self.members)
+
+    def read(self, name):
+        return self.zip.read(name)
+
+    def head(self, name):
+        """The first bytes of an image, None if there is no such member."""
+        if name not in self.members:
+            return None
+        with self.zip.open(name) as file:
+            return file.read(8)
+
+
+class _Run:
+    """One check: what the tables share."""
+
+    def __init__(self, source, update, existing):
+        self.source, self.update, self.existing = source, update, existing
+        self.problems = []
+        self.free = {}
+        self.seen = {}
+        self.images = {}
+
+    def add(self, file, line, column, message):
+        self.problems.append(Problem(file, line, column, message))
+
+
+def check(path, update=False, existing_objects=None):
+    """Checks a table, or all tables and images of a folder or zip, by EcoTaxa's import rules.
 
     Args:
-      path: of a .tsv or .txt file, a folder or a zip archive.
-      update: the rules of the "update" import: no images, only object_id is needed.
+      path: a TSV file, a folder or a zip.
+      update: by the rules of EcoTaxa's update import: images are optional, rows change objects
+        that exist. (EcoTaxa takes annotations from an update only if that is ticked.)
+      existing_objects: ids of the project's objects, None if not known; an update's others are
+        reported.
 
     Returns:
-      List of `Problem`; empty if EcoTaxa would take it.
+      List of `Problem`, empty if the import would be accepted. Never raises for what is in `path`.
     """
     path = pathlib.Path(path)
-    if path.is_file() and suffix(path.name) in (".tsv", ".txt"):
-        tree = None if update else Tree(path.parent)
-        return _named(path.name) + _check_table(path.name, path.read_bytes(), tree, update, set())
     try:
-        tree = Tree(path)
-    except ValueError as error:
-        return [Problem(str(path), None, "", str(error))]
-    tables = [name for name in tree.names if suffix(name) in (".tsv", ".txt")]
-    good = [name for name in tables if _TABLE.fullmatch(name)]
-    problems = [problem for name in tables for problem in _named(name)]
-    if not good or len(good) > _MAX_TABLES:
-        message = f"expected 1 to {_MAX_TABLES} files ecotaxa*.tsv or .txt, found {len(good)}"
-        problems.append(Problem(str(path), None, "", message))
-    seen = set()
-    for name in good:
-        problems += _check_table(name, tree.read(name), tree, update, seen)
-    return problems
+        if path.is_dir():
+            source = _Folder(path)
+        elif path.suffix.lower() == ".zip":
+            source = _Zip(path)
+        else:
+            source = _Folder(path.parent, path.name)
+    # zipfile raises whatever damaged bytes lead it to.
+    except Exception as error:
+        return [Problem(path.name, None, None, f"cannot be opened ({_say(error)})")]
+    run = _Run(source, update, existing_objects)
+    for name in _tables(run, path.name):
+        _check_table(run, name)
+    if isinstance(source, _Zip):
+        source.zip.close()
+    return run.problems
 
 
-def _named(name):
-    if _TABLE.fullmatch(name):
-        return []
-    return [Problem(name, None, "", "the name must begin with ecotaxa in lower case")]
+def _say(error):
+    return f"{type(error).__name__}: {error}"[:200]
 
 
-def _check_table(name, content, tree, update, seen):
-    """Problems of one table; `seen` is the set of (object, image) of all tables so far."""
-    if b"\0" in content:
-        return [Problem(name, None, "", "NUL bytes")]
-    encoding = "utf-8-sig" if content.startswith(b"\xef\xbb\xbf") else "latin-1"
-    problems = []
-    if encoding == "latin-1" and not content.isascii() and _is_utf8(content):
-        message = "UTF-8 without a byte order mark would be read as latin-1"
-        problems.append(Problem(name, None, "", message))
-    text = content.decode(encoding, "replace")
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t")
+def _tables(run, where):
+    """Names of the tables EcoTaxa would find, in its order; complains about near misses."""
+    found, named = [], 0
+    for name in run.source.names():
+        last = posixpath.basename(name)
+        near = last.lower().startswith("ecotaxa") and last.lower().endswith((".tsv", ".txt"))
+        if posixpath.isabs(name) or ".." in name.split("/"):
+            run.add(name, None, None, "a member whose name leads outside the zip")
+        elif fnmatch.fnmatchcase(last, "ecotaxa*.tsv") or fnmatch.fnmatchcase(last, "ecotaxa*.txt"):
+            found.append(name)
+            named += 1
+        elif run.source.only or near:
+            run.add(name, None, None, "not found by EcoTaxa: name it ecotaxa*.tsv, lower case")
+            found.append(name)
+    if not found:
+        run.add(where, None, None, "no table ecotaxa*.tsv or ecotaxa*.txt in it")
+    if named > MAX_FILES:
+        run.add(where, None, None, f"{named} tables, the limit is {MAX_FILES}")
+    return sorted(found)
+
+
+def _check_table(run, name):
     try:
-        rows = [(reader.line_num, row) for row in reader if row]
+        raw = run.source.read(name)
+    # As above: a damaged, encrypted or unreadable member is a problem, not a crash.
+    except Exception as error:
+        return run.add(name, None, None, f"cannot be read ({_say(error)})")
+    content = _decode(run, name, raw)
+    if content is None:
+        return None
+    # Text mode's line ends and csv's dialect, as EcoTaxa opens it; strict, because a quote left
+    # open would make it swallow lines in silence.
+    lines = io.StringIO(content, newline=None)
+    reader = csv.reader(lines, delimiter="\t", quotechar='"', strict=True)
+    try:
+        _check_rows(run, name, reader)
     except csv.Error as error:
-        return [*problems, Problem(name, reader.line_num, "", str(error))]
-    if len(rows) < 3:
-        return [*problems, Problem(name, None, "", "expected column names, types and rows")]
-    header = [cell.strip().lower() for cell in rows[0][1]]
-    types = dict(zip(header, (cell.strip().lower() for cell in rows[1][1])))
-    problems += [Problem(name, 1, c, m) for c, m in _header(header, update)]
-    problems += [Problem(name, rows[1][0], c, m) for c, m in _types(header, types)]
-    for line, cells in rows[2:]:
-        if len(cells) != len(header):
-            message = f"{len(cells)} fields, the header has {len(header)}"
-            problems.append(Problem(name, line, "", message))
-            continue
-        row = {column: cell.strip() for column, cell in zip(header, cells)}
-        found = [*_values(row, types), *_annotation(row), *_image(row, name, tree, update, seen)]
-        problems += [Problem(name, line, c, m) for c, m in found]
-    return problems
+        run.add(name, reader.line_num, None, f"not readable as tab separated text: {error}")
+    return None
 
 
-def _is_utf8(content):
+def _decode(run, name, raw):
+    """The table's text; UTF-8 without BOM is reported and then read as it was meant."""
+    if not raw.strip():
+        return run.add(name, None, None, "the file is empty")
+    if b"\0" in raw:
+        line = raw.count(b"\n", 0, raw.index(b"\0")) + 1
+        run.add(name, line, None, "a NUL byte (UTF-16?); EcoTaxa reads UTF-8 with BOM or latin-1")
     try:
-        content.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
+        content = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if raw.startswith(_BOM):
+            # utf-8-sig counts from behind the BOM, which holds no line end.
+            line = raw.count(b"\n", 0, error.start + len(_BOM)) + 1
+            return run.add(name, line, None, "begins with a UTF-8 BOM but is not UTF-8")
+        return raw.decode("latin-1")
+    if not raw.isascii() and not raw.startswith(_BOM):
+        place = next(i for i, byte in enumerate(raw) if byte > 127)
+        message = "UTF-8 without BOM: EcoTaxa reads it as latin-1 and garbles what is not ASCII"
+        run.add(name, raw.count(b"\n", 0, place) + 1, None, message)
+    return content
 
 
-def _free(column):
-    return column.startswith("object_") and column not in (*_TEXTS, *_FLOATS)
+def _check_rows(run, name, reader):
+    header = next(reader, [])
+    if not header:
+        return run.add(name, 1, None, "the first line is empty, it must be the header")
+    for column, message in columns.header_problems(header, run.update):
+        run.add(name, 1, column, message)
+    names = [columns.clean(raw) for raw in header]
+    types = next(filter(None, reader), None)
+    if types is None:
+        return run.add(name, None, None, "a header only: no line of types, no object")
+    if any(cell.strip() in columns.TYPES for cell in types):
+        _check_width(run, name, reader.line_num, types, names)
+        for column, message in columns.register(names, types, run.free):
+            run.add(name, reader.line_num, column, message)
+    else:
+        message = "no line of types ([t] or [f]): EcoTaxa takes this row for it and loses it"
+        run.add(name, reader.line_num, None, message)
+    rules = list(columns.rules(names, run.free))
+    empty = True
+    for row in filter(None, reader):
+        empty = False
+        _check_row(run, name, reader.line_num, row, names, rules)
+    if empty:
+        run.add(name, None, None, "no object: nothing follows the line of types")
+    return None
 
 
-def _header(header, update):
-    """Yields (column, message)."""
-    for column in sorted({c for c in header if header.count(c) > 1}):
-        yield column, "the column stands twice"
-    for column in header:
-        prefix = column.partition("_")[0]
-        if prefix not in (*_PREFIXES, "img") and column not in _TEXTS:
-            yield column, "no known prefix (object_, sample_, acq_, process_, img_)"
-    used = {column.partition("_")[0] for column in header if column not in ("acq_id", "sample_id")}
-    for prefix in _PREFIXES:
-        if prefix in used and f"{prefix}_id" not in header:
-            yield f"{prefix}_id", f"missing, but there are columns {prefix}_..."
-    needed = ("object_id",) if update else ("object_id", "img_file_name")
-    for column in needed:
-        if column not in header:
-            yield column, "missing"
+def _check_width(run, name, line, row, names):
+    if len(row) != len(names):
+        run.add(name, line, None, f"{len(row)} cells, the header has {len(names)}")
 
 
-def _types(header, types):
-    for column in header:
-        if _free(column) and types.get(column) not in ("[t]", "[f]"):
-            yield column, f"the type must be [t] or [f], found {types.get(column)!r}"
-    for kind, most in _MAX_FREE.items():
-        count = sum(_free(column) and types.get(column) == kind for column in header)
-        if count > most:
-            yield "", f"{count} free columns of type {kind}, at most {most}"
+def _check_row(run, name, line, row, names, rules):
+    _check_width(run, name, line, row, names)
+    for index, column, rule in rules:
+        value = row[index].strip() if index < len(row) else ""
+        message = rule(value) if value else ""
+        if message:
+            run.add(name, line, column, message)
+    cells = {column: cell.strip() for column, cell in zip(names, row)}
+    if "object_id" in names:
+        _check_object(run, name, line, cells)
+    if "img_file_name" in names:
+        message = _image_message(run, name, cells.get("img_file_name", ""))
+        if message:
+            run.add(name, line, "img_file_name", message)
+    column, message = columns.annotation_problem(cells)
+    if message:
+        run.add(name, line, column, message)
 
 
-def _values(row, types):
-    """Yields (column, message) of the cells by themselves."""
-    for column, cell in row.items():
-        is_float = column in _FLOATS or (_free(column) and types.get(column) == "[f]")
-        degrees = column in ("object_lat", "object_lon") and _DEGREES.fullmatch(cell)
-        value = number(cell)
-        if is_float and not degrees and cell.lower() not in _NULL and value is None:
-            yield column, f"not a number: {cell[:40]!r}"
-        limit = {"object_lat": 90, "object_lon": 180}.get(column)
-        if limit and value is not None and abs(value) > limit:
-            yield column, f"{cell} is not within {limit} degrees"
-        if column in ("object_id", "object_link") and len(cell) > _MAX_ID:
-            yield column, f"{len(cell)} characters, at most {_MAX_ID}"
-        if _free(column) and not is_float and len(cell) > _MAX_TEXT:
-            yield column, f"{len(cell)} characters, at most {_MAX_TEXT}"
-        if column.endswith("_date") and cell and not _DATE.fullmatch(cell):
-            yield column, f"expected YYYYMMDD or YYYY-MM-DD, found {cell[:40]!r}"
-        if column in ("object_time", "object_annotation_time") and cell:
-            if not _TIME.fullmatch(cell):
-                yield column, f"expected HHMMSS or HH:MM:SS, found {cell[:40]!r}"
-        if column == "img_rank" and cell and not cell.isdigit():
-            yield column, f"expected a whole number, found {cell[:40]!r}"
+def _check_object(run, name, line, cells):
+    object_id, image = cells.get("object_id", ""), cells.get("img_file_name", "")
+    if not object_id:
+        return run.add(name, line, "object_id", "the object has no id")
+    if run.update and run.existing is not None and object_id not in run.existing:
+        message = f"the project has no object {object_id[:80]!r}, its update would be ignored"
+        run.add(name, line, "object_id", message)
+    # Without image names (an update) the pair is EcoTaxa's too, so an object comes once.
+    file, first = run.seen.setdefault((object_id, image), (name, line))
+    if (file, first) != (name, line):
+        message = f"object {object_id[:80]!r} with image {image[:80]!r} is already in {file}"
+        run.add(name, line, "object_id", f"{message}, line {first}")
+    return None
 
 
-def _annotation(row):
-    status = row.get("object_annotation_status", "").lower()
-    category = row.get("object_annotation_category", "")
-    category = category or row.get("object_annotation_category_id", "")
-    if status and status not in _STATUSES:
-        yield "object_annotation_status", f"expected one of {', '.join(_STATUSES)}, found {status}"
-    if bool(status) != bool(category):
-        lacking = "category" if status else "status"
-        yield "", f"status and category must come together; there is no {lacking}"
-    number_of = row.get("object_annotation_category_id", "")
-    if number_of and not number_of.isdigit():
-        yield "object_annotation_category_id", f"expected a number, found {number_of[:40]!r}"
+def _image_message(run, table, image):
+    """The complaint about an image, "" if it is good."""
+    if not image:
+        # EcoTaxa takes the folder itself for the image and fails to open it, in an update too.
+        return "no image"
+    name = posixpath.normpath(posixpath.join(posixpath.dirname(table), image))
+    if posixpath.isabs(name) or name.split("/")[0] == "..":
+        return f"{image[:80]!r} is outside of the source"
+    if name not in run.images:
+        run.images[name] = _look(run.source, name)
+    message = run.images[name]
+    return "" if run.update and message == "is missing" else message and f"{image[:80]!r} {message}"
 
 
-def _image(row, name, tree, update, seen):
-    if not row.get("object_id"):
-        yield "object_id", "empty"
-    pair = (row.get("object_id"), row.get("img_file_name", ""))
-    if pair in seen:
-        yield "img_file_name", f"object {pair[0]!r} has this image already"
-    seen.add(pair)
-    if update or "img_file_name" not in row:
-        return
-    if suffix(pair[1]) not in _IMAGES:
-        yield "img_file_name", f"expected PNG, JPEG or GIF, found {pair[1][:60]!r}"
-        return
+def _look(source, name):
     try:
-        if tree.find(folder_of(name), pair[1], name) is None:
-            yield "img_file_name", f"{pair[1]!r} is not there"
-    except ValueError as error:
-        yield "img_file_name", str(error)
+        head = source.head(name)
+    except Exception as error:
+        return f"cannot be read ({_say(error)})"
+    if head is None:
+        return "is missing"
+    if not name.lower().endswith(_EXTENSIONS):
+        return "is not called .png, .jpg, .jpeg or .gif"
+    return "" if head.startswith(_MAGIC) else "is no PNG, JPEG or GIF by its first bytes"

@@ -120,13 +120,14 @@ def write_ecotaxa(path, p):
     The score of a prediction cannot be imported, so it goes to free columns.
     """
     p = p.by_object()
+    # EcoTaxa refuses a status without the category's name; the number decides where names repeat.
     numbered = bool(p.category_ids) and set(p.classes) <= set(p.category_ids)
-    category = "object_annotation_category" + ("_id" if numbered else "")
-    header = ["object_id", "object_annotation_status", category]
+    header = ["object_id", "object_annotation_status", "object_annotation_category"]
+    header += ["object_annotation_category_id"] * numbered
     free = ["object_foc_cluster", "object_foc_prob", "object_foc_entropy", "object_foc_group"]
-    types = ["[t]"] * 3 + ["[f]"] * 3 + ["[t]"]
+    types = ["[t]"] * len(header) + ["[f]"] * 3 + ["[t]"]
     if p.cluster_probs is None:
-        free, types = free[1:3], types[:5]
+        free, types = free[1:3], types[:-2]
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, delimiter="\t", lineterminator="\n")
     writer.writerows([header + free, types])
@@ -135,8 +136,8 @@ def write_ecotaxa(path, p):
         if not p.labelled[i]:
             extra = [cluster, prob, entropy, group[:250]]
             extra = extra if p.cluster_probs is not None else extra[1:3]
-            label = p.category_ids[label] if numbered else label
-            writer.writerow([p.objects[i], "predicted", label, *extra])
+            category = [label, *([p.category_ids[label]] * numbered)]
+            writer.writerow([p.objects[i], "predicted", *category, *extra])
             count += 1
     if not count:
         raise ValueError(

@@ -1,0 +1,1 @@
+"""TensorFlow Datasets builders: one package each, found by name (`tfds:fuzzy_plankton`)."""
