@@ -3,8 +3,12 @@
 from absl import flags
 
 # --- data
-flags.DEFINE_string("dataset", "prepared", "Reader: prepared, folder, digits, plankton or stl10.")
-flags.DEFINE_string("data_dir", None, "Folder of the images (a prepared dataset or class folders).")
+flags.DEFINE_string("dataset", "prepared", "Reader: prepared, folder, digits, or tfds:NAME.")
+flags.DEFINE_string(
+    "data_dir",
+    None,
+    "Folder of a prepared dataset or of class folders; TFDS's folder for tfds:NAME.",
+)
 flags.DEFINE_float(
     "certain_threshold",
     None,

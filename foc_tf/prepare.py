@@ -62,11 +62,31 @@ _define(flags.DEFINE_integer, "seed", 0, "Of the random split.")
 _define(flags.DEFINE_bool, "json", False, "Print the summary as JSON.")
 
 
+_define(flags.DEFINE_string, "tfds_dir", None, "TFDS's folder. (--source=tfds:NAME)")
+_define(
+    flags.DEFINE_string,
+    "beam_runner",
+    None,
+    "Apache Beam's runner for TFDS builders that use it: DirectRunner, FlinkRunner ...",
+)
+_define(
+    flags.DEFINE_list,
+    "beam_options",
+    [],
+    "Beam's own flags: --direct_num_workers=2,--direct_running_mode=multi_processing",
+)
+
+
 def main():
     """The program."""
     f = FLAGS
     if not f.output:
         raise ValueError("output: give --output=<folder of the prepared dataset>.")
+    if (f.source or "").startswith("tfds:"):
+        from foc_tf.data import tfds_reader
+
+        name = f.source.removeprefix("tfds:")
+        f.source = str(tfds_reader.prepare(name, f.tfds_dir, f.beam_runner, f.beam_options))
     tree, given = source_flags.open_source(f)
     kind = f.format if f.format != "auto" else guess(tree, given)
     options = source_flags.reader_options(f, kind, given)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foc_tf.data import DATASETS, folder, prepared, reading
+from foc_tf.data import folder, prepared, reading
 from foc_tf.data.images import ImageSet, check_trainable
 
 ROWS = [(f"images/{i}.png", "cat" if i < 5 else "dog", 2) for i in range(10)]
@@ -153,12 +153,10 @@ def test_an_unknown_data_set_and_a_missing_folder_are_refused():
             reading.read(name, None)
 
 
-@pytest.mark.parametrize(("name", "place"), [("plankton", "8115942"), ("stl10", "acoates/stl10")])
-def test_published_data_say_what_to_fetch(tmp_path, name, place):
-    with pytest.raises(ValueError, match=place) as raised:
-        DATASETS[name](tmp_path)
-    assert all(text in str(raised.value) for text in (str(tmp_path), "foc_tf.prepare"))
-    assert len(DATASETS[name](write(tmp_path)).ids) == 10
+@pytest.mark.parametrize("name", ["tfds:", "tfds:no_such_set", "tfds:fuzzy_plankton/slice9"])
+def test_an_unknown_tfds_name_is_refused(tmp_path, name):
+    with pytest.raises(ValueError, match=name.removeprefix("tfds:").partition("/")[0] or "tfds:"):
+        reading.read(name, tmp_path)
 
 
 def test_split_by_seed_is_stratified_and_repeatable(tmp_path):

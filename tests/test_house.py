@@ -11,7 +11,7 @@ FILES = sorted((ROOT / "foc_tf").rglob("*.py"))
 # Rooms from the ground up; a module imports only from lower floors (or, in a package, its own).
 FLOORS = [
     {"files", "keras_compat", "distribution", "annotations", "mapping", "metrics", "views"},
-    {"stages", "losses", "heads", "backbones", "augment", "program", "flags"},
+    {"datasets", "stages", "losses", "heads", "backbones", "augment", "program", "flags"},
     {"model", "data", "picture", "report"},
     {"methods", "checkpoints", "formats"},
     {"build", "loop", "source_flags"},

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import pathlib
+import shutil
 import zipfile
 
 import numpy as np
@@ -34,6 +35,12 @@ class FuzzyPlanktonTest(tfds.testing.DatasetBuilderTestCase):
 class Stl10SemiTest(tfds.testing.DatasetBuilderTestCase):
     DATASET_CLASS = stl10_semi_dataset_builder.Builder
     SPLITS = {"train": 2, "validation": 2, "unlabelled": 2}
+
+
+@pytest.fixture(autouse=True)
+def network(monkeypatch):
+    """Every host is known, so that a test does the same with and without a network."""
+    monkeypatch.setattr(finding.socket, "getaddrinfo", lambda *args: [])
 
 
 @pytest.fixture
@@ -130,6 +137,7 @@ def test_a_second_read_uses_the_files_of_the_first(plankton):
     first = tfds_reader.read("fuzzy_plankton", plankton)
     made = [pathlib.Path(p).stat().st_mtime_ns for p in first.sources]
     (plankton / "Plankton.zip").unlink()
+    shutil.rmtree(plankton / "fuzzy_plankton")  # TFDS's own records
     second = tfds_reader.read("fuzzy_plankton", plankton)
     assert [pathlib.Path(p).stat().st_mtime_ns for p in second.sources] == made
     np.testing.assert_array_equal(first.votes, second.votes)
@@ -282,6 +290,13 @@ def test_plain_labels_are_one_vote_and_the_test_split_stays(tmp_path, mocked):
     assert image_set.original is None
 
 
+def test_labels_of_an_unlabelled_split_do_not_count(tmp_path, mocked):
+    with mock(mocked("cifar10", train=20, unlabelled=20, extra=20)):
+        image_set = tfds_reader.read("cifar10", tmp_path)
+    assert image_set.votes.sum(axis=1).tolist() == [1] * 20 + [0] * 20
+    assert image_set.splits.tolist()[20:] == ["train"] * 20
+
+
 def test_what_is_no_image_classification_is_named(tmp_path, mocked):
     for name, word in (("imdb_reviews/plain_text", "text"), ("coco/2017", "objects")):
         with mock(mocked(name, train=4)), pytest.raises(ValueError, match=word) as error:
@@ -317,6 +332,18 @@ def test_data_that_cannot_be_downloaded(tmp_path, monkeypatch):
             tfds_reader.read(name, tmp_path)
         assert word in str(error.value)
         assert str(tmp_path) in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["fuzzy_plankton", "stl10_semi", "cifar10"])
+def test_without_a_network_it_says_so_at_once(tmp_path, monkeypatch, name):
+    def unknown(*args):
+        raise OSError("Name or service not known")
+
+    monkeypatch.setattr(finding.socket, "getaddrinfo", unknown)
+    monkeypatch.setattr(finding.urllib.request, "getproxies", dict)
+    with pytest.raises(ValueError, match="no network: ") as error:
+        tfds_reader.read(name, tmp_path)
+    assert str(tmp_path) in str(error.value)
 
 
 def test_an_image_of_an_unknown_format_is_named_and_leaves_nothing(tmp_path, mocked, monkeypatch):

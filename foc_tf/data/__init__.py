@@ -1,20 +1,16 @@
 """Data sets: name -> reader. A new one is a file here and a line in `DATASETS`."""
 
-import pathlib
-
 from foc_tf.data import digits, folder, prepared
 
+TFDS = "tfds:"
 
-def _published(name, fetch):
-    def read(data_dir, certain_threshold=None, seed=0):
-        if not (pathlib.Path(data_dir) / "annotations.csv").exists():
-            raise ValueError(
-                f"data_dir: {data_dir} has no annotations.csv. The {name} data are not part of "
-                f"foc_tf: {fetch} Reading the original format comes with python -m foc_tf.prepare "
-                f"later; until then write {data_dir}/annotations.csv yourself (image,class,votes; "
-                "one row for every image and class with a vote) beside the images."
-            )
-        return prepared.read(data_dir, certain_threshold, seed)
+
+def _tfds(name):
+    def read(*arguments, **options):
+        # Loads tensorflow-datasets, which takes seconds and which most runs do not need.
+        from foc_tf.data import tfds_reader
+
+        return tfds_reader.read(name, *arguments, **options)
 
     return read
 
@@ -23,10 +19,26 @@ DATASETS = {
     "prepared": prepared.read,
     "folder": folder.read,
     "digits": digits.read,
-    "plankton": _published(
-        "plankton", "fetch Plankton.zip of DCIC (zenodo.org/record/8115942) and unpack it there."
-    ),
-    "stl10": _published(
-        "STL-10", "fetch stl10_binary.tar.gz (cs.stanford.edu/~acoates/stl10) and unpack it there."
-    ),
 }
+# Data that the reader has itself or fetches.
+NEEDS_NO_FOLDER = ("digits",)
+
+
+def reader(dataset):
+    """The reader of a data set, a key of `DATASETS` or `tfds:NAME`.
+
+    Raises:
+      ValueError: if there is none.
+    """
+    if dataset.startswith(TFDS) and len(dataset) > len(TFDS):
+        return _tfds(dataset.removeprefix(TFDS))
+    if dataset not in DATASETS:
+        raise ValueError(
+            f"dataset: expected one of {', '.join(DATASETS)} or tfds:NAME, found {dataset!r}."
+        )
+    return DATASETS[dataset]
+
+
+def needs_folder(dataset):
+    """Whether `dataset` is read from a folder that must be given."""
+    return not dataset.startswith(TFDS) and dataset not in NEEDS_NO_FOLDER

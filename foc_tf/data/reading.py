@@ -8,8 +8,8 @@ def read(dataset, data_dir, certain_threshold=None, labels_per_class=0, seed=0):
     """Reads a data set and leaves out the images that cannot be decoded.
 
     Args:
-      dataset: a name of `data.DATASETS`.
-      data_dir: its folder; None where the data are embedded.
+      dataset: a name of `data.DATASETS`, or tfds:NAME.
+      data_dir: its folder, or TFDS's; None where the data are embedded and for TFDS's own.
       certain_threshold: share of the most-voted class that makes an image certain; None for the
         data set's own.
       labels_per_class: labelled images kept for each class, 0 for all.
@@ -21,11 +21,10 @@ def read(dataset, data_dir, certain_threshold=None, labels_per_class=0, seed=0):
     Raises:
       ValueError: if the data cannot be trained on; names file or class and what to do.
     """
-    if dataset not in data.DATASETS:
-        raise ValueError(f"dataset: expected one of {', '.join(data.DATASETS)}, found {dataset!r}.")
-    if data_dir is None and dataset != "digits":
+    read_set = data.reader(dataset)
+    if data_dir is None and data.needs_folder(dataset):
         raise ValueError(f"data_dir: dataset {dataset} needs --data_dir=<folder>.")
-    image_set = data.DATASETS[dataset](data_dir, certain_threshold=certain_threshold, seed=seed)
+    image_set = read_set(data_dir, certain_threshold=certain_threshold, seed=seed)
     bad, reasons = ([], []) if image_set.checked else pipeline.unreadable(image_set.sources)
     left_out = [
         {"image": str(image_set.ids[index]), "reason": reason}

@@ -7,6 +7,9 @@ import importlib.util
 import logging
 import pathlib
 import re
+import socket
+import urllib.parse
+import urllib.request
 
 
 @contextlib.contextmanager
@@ -92,6 +95,8 @@ def obtain(builder, beam_runner=None, beam_options=()):
     if beam_runner:
         config = config.replace(beam_options=_beam_options(beam_options))
     try:
+        if not builder.is_prepared() and not any(root.glob("downloads/*")):
+            _check_network(builder)
         builder.download_and_prepare(download_config=config)
     except Exception as error:  # network, checksums, disk, and whatever a foreign builder raises
         how = " ".join((builder.MANUAL_DOWNLOAD_INSTRUCTIONS or "").split())
@@ -100,6 +105,21 @@ def obtain(builder, beam_runner=None, beam_options=()):
             f"({_reason(error)}). It needs a network once, or --data_dir of a TFDS folder that "
             f"has it. {how} Manual folder: {manual}."
         ) from error
+
+
+def _check_network(builder):
+    """ConnectionError if no host of the data is known here: TFDS alone would retry for minutes."""
+    by_hand = getattr(builder, "MANUAL_FILES", ())
+    if urllib.request.getproxies() or any((builder.data_dir_root / f).exists() for f in by_hand):
+        return  # a proxy looks names up itself
+    urls = getattr(builder, "URLS", None) or builder.url_infos or ()
+    hosts = {urllib.parse.urlsplit(url).hostname for url in urls} - {None}
+    for host in hosts:
+        with contextlib.suppress(OSError):
+            socket.getaddrinfo(host, 443)
+            return
+    if hosts:
+        raise ConnectionError(f"no network: {', '.join(sorted(hosts)[:3])} cannot be found")
 
 
 def _beam_options(options):

@@ -136,7 +136,7 @@ def write_ecotaxa(path, p):
         if not p.labelled[i]:
             extra = [cluster, prob, entropy, group[:250]]
             extra = extra if p.cluster_probs is not None else extra[1:3]
-            category = [label, *([p.category_ids[label]] * numbered)]
+            category = [label, p.category_ids[label]] if numbered else [label]
             writer.writerow([p.objects[i], "predicted", *category, *extra])
             count += 1
     if not count:

@@ -46,6 +46,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         "it unpacks to, into the manual folder or into --data_dir."
     )
     MANUAL_FILES = ("Plankton.zip", "Plankton")
+    URLS = (URL,)
     FOLD_SIZES = (2444, 2462, 2468, 2457, 2449)
 
     def _info(self):
