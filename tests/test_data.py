@@ -170,7 +170,7 @@ def test_split_by_seed_is_stratified_and_repeatable(tmp_path):
 
 def test_many_rows_are_read_in_a_time_that_grows_with_their_number(tmp_path, monkeypatch):
     """Measured below 1 s; a set built anew for every row was quadratic."""
-    monkeypatch.setattr(prepared, "_sources", lambda folder, path, ids: ids)
+    monkeypatch.setattr(prepared, "_sources", lambda folder, path, ids, files: ids)
     names = [f"images/{i:06}.png" for i in range(100_000)]
     write(tmp_path, [(n, "cat", 1) for n in names], [f"{n},train" for n in names])
     shutil.rmtree(tmp_path / "images")

@@ -133,11 +133,12 @@ def test_an_unpacked_folder_gives_the_same_as_the_zip(plankton, tmp_path_factory
         assert pathlib.Path(one).read_bytes() == pathlib.Path(two).read_bytes()
 
 
-def test_a_second_read_uses_the_files_of_the_first(plankton):
+def test_a_second_read_uses_the_files_of_the_first(plankton, monkeypatch):
     first = tfds_reader.read("fuzzy_plankton", plankton)
     made = [pathlib.Path(p).stat().st_mtime_ns for p in first.sources]
     (plankton / "Plankton.zip").unlink()
     shutil.rmtree(plankton / "fuzzy_plankton")  # TFDS's own records
+    monkeypatch.setattr(finding, "obtain", lambda *args: pytest.fail("generated again"))
     second = tfds_reader.read("fuzzy_plankton", plankton)
     assert [pathlib.Path(p).stat().st_mtime_ns for p in second.sources] == made
     np.testing.assert_array_equal(first.votes, second.votes)
@@ -344,6 +345,16 @@ def test_without_a_network_it_says_so_at_once(tmp_path, monkeypatch, name):
     with pytest.raises(ValueError, match="no network: ") as error:
         tfds_reader.read(name, tmp_path)
     assert str(tmp_path) in str(error.value)
+
+
+def test_without_a_network_tfds_own_records_do(plankton, monkeypatch):
+    first = tfds_reader.read("fuzzy_plankton", plankton)
+    for gone in ("foc_tf", "downloads"):
+        shutil.rmtree(plankton / gone, ignore_errors=True)
+    (plankton / "Plankton.zip").unlink()
+    monkeypatch.setattr(finding, "_check_network", lambda builder: pytest.fail("asked"))
+    second = tfds_reader.read("fuzzy_plankton", plankton)
+    np.testing.assert_array_equal(first.votes, second.votes)
 
 
 def test_an_image_of_an_unknown_format_is_named_and_leaves_nothing(tmp_path, mocked, monkeypatch):
