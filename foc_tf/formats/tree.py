@@ -41,7 +41,7 @@ class Tree:
         if self.path.is_dir():
             found = _walk(self.path, self.outside)
         elif zipfile.is_zipfile(self.path):
-            self._archive = zipfile.ZipFile(self.path)
+            self._archive = _opened(self.path)
             self._members = _members(self.path, self._archive, max_total_bytes)
             found = self._members
         else:
@@ -177,6 +177,13 @@ def _walk(root, outside):
             elif entry.is_file():
                 found.append(name)
     return found
+
+
+def _opened(path):
+    try:
+        return zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise ValueError(f"{path}: the zip archive is damaged ({error}).") from None
 
 
 def _members(path, archive, max_total_bytes):
