@@ -32,6 +32,9 @@ flags.DEFINE_string(
 )
 flags.DEFINE_enum("format", "csv", list(WRITERS), "Whose table to write.", flag_values=FLAGS)
 flags.DEFINE_integer("batch_size", 64, "Images of a step.", flag_values=FLAGS)
+flags.DEFINE_string(
+    "dcic_name", None, "DCIC's name of the data set; default its own. (dcic)", flag_values=FLAGS
+)
 flags.DEFINE_bool(
     "include_labelled",
     False,
@@ -163,7 +166,7 @@ def main():
         result.labelled[:] = False
     output = pathlib.Path(f.output)
     if f.format == "dcic":
-        name = collection.info.get("name", collection.name)
+        name = f.dcic_name or collection.info.get("name", collection.name)
         output /= dcic.predictions_name("foc_tf", name, 1, 1.0, f.v_fold)
     count = WRITERS[f.format](output, result)
     for where, reason in collection.skipped:
