@@ -5,8 +5,7 @@ import csv
 import io
 import json
 
-# A row of votes or measurements has hundreds of fields; a field of a megabyte is damage.
-_FIELD_LIMIT = 2**20
+_FIRST_LINE_BYTES = 2**20
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -58,10 +57,9 @@ class Table:
         # Streamed: a million rows as one Python string take several times the file's size.
         text = io.TextIOWrapper(io.BytesIO(content), self.encoding, "replace", newline="")
         if delimiter is None:
-            first = text.readline(_FIELD_LIMIT)
+            first = text.readline(_FIRST_LINE_BYTES)
             text.seek(0)
             delimiter = max(_DELIMITERS, key=first.count)
-        csv.field_size_limit(_FIELD_LIMIT)
         self._reader = csv.reader(text, delimiter=delimiter)
         self.header = [cell.strip() for cell in self._next() or []]
         if not any(self.header):
