@@ -35,6 +35,12 @@ flags.DEFINE_integer("batch_size", 64, "Images of a step.", flag_values=FLAGS)
 flags.DEFINE_string(
     "dcic_name", None, "DCIC's name of the data set; default its own. (dcic)", flag_values=FLAGS
 )
+flags.DEFINE_integer(
+    "dcic_annotations", 1, "Annotations an image that were used. (dcic)", flag_values=FLAGS
+)
+flags.DEFINE_float(
+    "dcic_labelled", 1.0, "Share of the images that was labelled. (dcic)", flag_values=FLAGS
+)
 flags.DEFINE_bool(
     "include_labelled",
     False,
@@ -64,7 +70,7 @@ class Model:
             classes = (self.folder / "assets" / "classes.txt").read_text(encoding="utf-8")
         except OSError:
             raise ValueError(f"model: {folder} has no assets/classes.txt.") from None
-        self.classes = classes.splitlines()
+        self.classes = classes.removesuffix("\n").split("\n")
         self.cluster_classes, self.cluster_names = self._clusters()
         self._loaded = tf.saved_model.load(str(self.folder))
         self._predict = self._loaded.signatures["image_bytes"]
@@ -166,8 +172,9 @@ def main():
         result.labelled[:] = False
     output = pathlib.Path(f.output)
     if f.format == "dcic":
-        name = f.dcic_name or collection.info.get("name", collection.name)
-        output /= dcic.predictions_name("foc_tf", name, 1, 1.0, f.v_fold)
+        name = f.dcic_name or str(collection.info.get("name", collection.name))
+        known = (f.dcic_annotations, f.dcic_labelled, f.v_fold)
+        output /= dcic.predictions_name("foc_tf", name, *known)
     count = WRITERS[f.format](output, result)
     for where, reason in collection.skipped:
         program.log(f"left out: {where} ({reason})")

@@ -60,8 +60,6 @@ _define(
 _define(flags.DEFINE_float, "val_share", 0.2, "Share for validation where the source has none.")
 _define(flags.DEFINE_integer, "seed", 0, "Of the random split.")
 _define(flags.DEFINE_bool, "json", False, "Print the summary as JSON.")
-
-
 _define(flags.DEFINE_string, "tfds_dir", None, "TFDS's folder. (--source=tfds:NAME)")
 _define(
     flags.DEFINE_string,

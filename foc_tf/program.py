@@ -41,8 +41,8 @@ def parse(argv, values=flags.FLAGS):
         raise SystemExit(EXIT_USAGE)
 
 
-def run(main, values=flags.FLAGS, interrupted="the same command goes on where it stopped."):
-    """Runs a program's `main()`: ValueError -> exit 2, RuntimeError -> 1, Ctrl-C -> 130.
+def run(main, values=flags.FLAGS, interrupted="nothing was left half written."):
+    """Runs `main()`: ValueError -> exit 2, RuntimeError and OSError -> 1, Ctrl-C -> 130.
 
     Args:
       main: function without arguments.
@@ -59,6 +59,9 @@ def run(main, values=flags.FLAGS, interrupted="the same command goes on where it
     except RuntimeError as error:
         if type(error).__module__.split(".")[0] != "foc_tf":
             raise
+        log(f"failed: {error}")
+        raise SystemExit(EXIT_FAILED) from None
+    except OSError as error:
         log(f"failed: {error}")
         raise SystemExit(EXIT_FAILED) from None
     except KeyboardInterrupt:

@@ -17,7 +17,9 @@ def define(values, format_name="source_format"):
         define(name, default, *choices, text, flag_values=values)
 
     enum, integer, string = flags.DEFINE_enum, flags.DEFINE_integer, flags.DEFINE_string
-    add(string, "source", None, "Folder, zip archive or table of votes.")
+    add(
+        string, "source", None, "Folder, zip archive or table of votes; for prepare also tfds:NAME."
+    )
     add(
         enum,
         format_name,

@@ -280,4 +280,4 @@ def finish(f, workdir, run, image_set, labels, loader, left_out):
 
 
 if __name__ == "__main__":
-    program.run(main)
+    program.run(main, interrupted="the same command goes on from the last finished epoch.")

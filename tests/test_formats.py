@@ -62,7 +62,8 @@ DAMAGED = {
     "image,class,votes\na.png,cat,-1\n": "line 2.*'-1'",
     "image,class,votes\na.png,cat,1,9\n": "line 2: 4 fields.*header has 3",
     "image,class,votes\na.png,cat\n": "line 2: 2 fields.*header has 3",
-    'image,label\na.png,"cat\n': "none|2 fields|line",
+    'image,label\na.png,"cat\nb.png,dog\n': "line 3.*is a quote not closed",
+    'image,label\na.png,"cat" or dog\n': "line 2.*expected after",
     "image,label\n/etc/hosts.png,cat\n": "line 2.*relative to the table",
     "image,label\n../x.png,cat\n": "line 2.*relative to the table",
     "image,label\nC:\\x.png,cat\n": "line 2.*relative to the table",
@@ -76,11 +77,41 @@ DAMAGED = {
 @pytest.mark.parametrize("content", DAMAGED)
 def test_damaged_tables_are_named_with_file_and_line(tmp_path, content):
     tree = write(tmp_path, {"a.png": None, "votes.csv": content})
-    if content.startswith('image,label\na.png,"cat'):
-        assert said(votes.read(tree)) == {"a.png": {"cat": 1}}
-        return
     with pytest.raises(ValueError, match=f"votes.csv.*({DAMAGED[content]})"):
         votes.read(tree)
+
+
+@pytest.mark.parametrize("share", ["inf", "-inf", "nan", "1e999"])
+def test_shares_are_finite(tmp_path, share):
+    table = f"image,cat,dog\na.png,{share},1\nb.png,1,0\n"
+    tree = write(tmp_path, {"a.png": None, "b.png": None, "votes.csv": table})
+    with pytest.raises(ValueError, match=f"line 2: 'cat'.*{share}"):
+        votes.read(tree, form="wide", votes_per_image=10)
+
+
+def test_quoted_cells_may_hold_the_delimiter_and_line_breaks(tmp_path):
+    table = 'image\tlabel\na.png\t"a\tb"\nb.png\t"one\r\ntwo\u2028three"\n'
+    tree = write(tmp_path, {"a.png": None, "b.png": None, "votes.tsv": table})
+    # classes.txt has a line a class, so a break in a name becomes a blank.
+    assert said(votes.read(tree)) == {"a.png": {"a\tb": 1}, "b.png": {"one two three": 1}}
+
+
+def test_images_without_a_row_are_unlabelled(tmp_path):
+    table = "image,label\nin/a.png,cat\n"
+    tree = write(tmp_path, {"in/a.png": None, "images/b.png": None, "c.png": None, "v.csv": table})
+    # Beside the table only images/ is a data set's; c.png may be anything.
+    assert said(votes.read(tree)) == {"in/a.png": {"cat": 1}, "images/b.png": {}}
+    elsewhere = write(tmp_path / "tables", {"v.csv": table}).path / "v.csv"
+    images = write(tmp_path / "images only", {"in/a.png": None, "c.png": None})
+    assert said(votes.read(images, table=elsewhere)) == {"in/a.png": {"cat": 1}, "c.png": {}}
+
+
+def test_a_table_without_any_vote_is_a_list_of_images(tmp_path):
+    info = '{"classes": ["cat", "dog"]}'
+    files = {"images/a.png": None, "votes.csv": "image,class,votes\n", "dataset.json": info}
+    collection = votes.read(write(tmp_path, files))
+    assert said(collection) == {"images/a.png": {}}
+    assert collection.classes == ["cat", "dog"]
 
 
 def test_too_many_classes_are_no_classes(tmp_path):
@@ -117,7 +148,7 @@ def test_any_name_of_a_class_survives(tmp_path_factory, rows):
     collection = votes.read(tree)
     expected = {}
     for image, label in rows:
-        own = expected.setdefault(image, {})
+        own, label = expected.setdefault(image, {}), " ".join(label.splitlines())
         own[label] = own.get(label, 0) + 1
     assert {k: v for k, v in said(collection).items() if v} == expected
 

@@ -63,6 +63,25 @@ def test_ecotaxa_conflicting_rows_of_one_person_are_listed(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        (("20200130", "120000"), ("2020-01-31", "093000")),
+        (("2020-01-31", "9:30:00"), ("20200131", "100000")),
+        (("", ""), ("20200131", "")),
+    ],
+)
+def test_ecotaxa_dates_in_every_form_tell_the_later_opinion(tmp_path, earlier, later):
+    header = (*HEADER, "object_annotation_time")
+    rows = [
+        ("o1", "a.png", "0", "validated", category, "Anna", *when)
+        for category, when in (("egg", later), ("detritus", earlier))
+    ]
+    for order in (rows, rows[::-1]):
+        files = {"a.png": None, "ecotaxa.tsv": tsv(header, *order)}
+        assert said(ecotaxa.read(write(tmp_path, files))) == {"o1": {"egg": 1}}
+
+
+@pytest.mark.parametrize(
     ("row", "message"),
     [
         (("", "a.png", "0", "", "", "", ""), "line 2: no object_id"),

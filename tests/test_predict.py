@@ -12,6 +12,7 @@ from foc_tf import export, predict, report
 from foc_tf.data import digits
 from foc_tf.formats import FORMATS, dcic, morphocluster, votes
 from foc_tf.formats.predictions import WRITERS, Predictions
+from foc_tf.formats.preparing import prepare
 from foc_tf.formats.tree import Tree
 from tests.making import png, write
 
@@ -105,6 +106,13 @@ def test_dcic_predictions_have_the_form_its_evaluation_reads(model, tree, tmp_pa
     assert [len(row["confidences"]) for row in fuzzy["predictions"]] == [20, 20]
     with pytest.raises(ValueError, match="no '-'"):
         dcic.predictions_name("x", "a-b", 1, 1.0, 1)
+
+
+def test_a_prepared_set_without_votes_is_predicted(model, tmp_path):
+    tree = write(tmp_path / "in", {"a.png": None, "b.png": None})
+    prepare(tree, tmp_path / "out", FORMATS["folder"])
+    result = predict.predict(model, votes.read(Tree(tmp_path / "out")))
+    assert sorted(result.images) == ["a.png", "b.png"]
 
 
 def test_an_object_is_the_mean_of_its_images():

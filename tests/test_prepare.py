@@ -18,7 +18,7 @@ from PIL import Image
 
 from foc_tf import annotations
 from foc_tf.data import prepared
-from foc_tf.formats import image_check, merging, naming, splitting, votes
+from foc_tf.formats import FORMATS, image_check, merging, naming, splitting, votes
 from foc_tf.formats.preparing import prepare
 from foc_tf.formats.tree import Tree
 from tests.making import png, write
@@ -219,6 +219,21 @@ def test_few_annotators_make_no_label(tmp_path):
     )
     result = prepare(tree, tmp_path / "out", votes.read, min_annotators=2)
     assert (result["certain"], result["without_votes"]) == (1, 1)
+
+
+def test_votes_of_one_person_on_one_image_are_counted_as_repeated(tmp_path):
+    table = "image,annotator,label\na.png,x,cat\na.png,x,dog\na.png,y,cat\na.png,,cat\na.png,,cat\n"
+    tree = write(tmp_path / "in", {"a.png": None, "v.csv": table})
+    result = prepare(tree, tmp_path / "out", votes.read)
+    # x's second; votes without a name may be anybody's.
+    assert (result["repeated_votes"], result["votes_per_image"]["most"]) == (1, 5)
+
+
+def test_an_output_that_cannot_be_made_is_named(tmp_path):
+    tree = write(tmp_path / "in", {"a.png": None})
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="output: .*file/out cannot be made.*Not a directory"):
+        prepare(tree, tmp_path / "file" / "out", FORMATS["folder"])
 
 
 def run(*arguments, **options):

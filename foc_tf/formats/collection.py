@@ -60,7 +60,8 @@ class Collection:
         return index
 
     def class_id(self, name):
-        """Id of a class, which is added if it is new."""
+        """Id of a class, which is added if it is new; a line break in a name becomes a blank."""
+        name = " ".join(name.splitlines()) or name
         index = self._class_ids.setdefault(name, len(self.classes))
         if index == len(self.classes):
             if index >= MAX_CLASSES:

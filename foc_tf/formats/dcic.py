@@ -106,7 +106,8 @@ def predictions_name(identifier, dataset, annotations, labeled_share, v_fold):
     for what, word in (("identifier", identifier), ("dataset", dataset)):
         if "#dataset-" in word or (what == "dataset" and "-" in word) or inside("", word) != word:
             raise ValueError(
-                f"{what}: DCIC's file names allow no '-' or '/' in it, found {word!r}."
+                f"{what}: DCIC's file names allow no '-' or '/' in it, found {word!r}; give "
+                "another --dcic_name."
             )
     parts = f"{dataset}-foc_tf-{annotations:02d}-{labeled_share:.2f}-{v_fold}"
     return f"predictions-{identifier}#dataset-{parts}.1@-1-10.json"

@@ -138,7 +138,7 @@ def _take_image(collection, images, row, base, where):
         collection.skip(where, f"image {cell!r} of object {row[_OBJECT]!r} is not there")
         return
     rank = text.number(row.get(_RANK, "") or "0")
-    if rank is None or rank != rank or rank < 0:
+    if rank is None or rank < 0:
         raise ValueError(f"{where}: {_RANK} must be a number from 0 on, found {row[_RANK]!r}.")
     images.setdefault(file, rank)
 
@@ -161,7 +161,8 @@ def _take_vote(votes, row, table, where, seen, category_ids, statuses):
     if status not in statuses and _STATUS in row:
         return
     person = next((row[name] for name in _PERSON if row.get(name)), f"unnamed in {table}")
-    when = tuple(row.get(name, "") for name in _WHEN)
+    # 2020-01-31 and 20200131 are both EcoTaxa's, and so are 9:30:00 and 093000.
+    when = tuple(int("0" + re.sub(r"[^0-9]", "", row.get(name, ""))) for name in _WHEN)
     known = votes.setdefault(person, (when, {category: where}))
     if when == known[0]:
         known[1].setdefault(category, where)

@@ -86,15 +86,25 @@ def summary(collection, written, votes, classes, threshold, splits):
         "fuzzy": int((~certain & (total > 0)).sum()),
         "without_votes": int((total == 0).sum()),
         "fleiss_kappa": kappa,
-        "fleiss_kappa_reason": "" if kappa is not None else "no image has two votes or one class",
+        "fleiss_kappa_reason": ""
+        if kappa is not None
+        else "no image has two votes, or all votes are for one class",
         "splits": {name: int((splits == name).sum()) for name in ("train", "val", "test")},
         "left_out": len(collection.skipped),
+        "repeated_votes": _repeated(collection.votes()),
         "duplicates": len(written.hashes) - len(set(written.hashes)),
         "changed": written.changed,
         "outside": len(collection.tree.outside),
         "per_class": _per_class(votes, certain, reference, classes),
         "notes": collection.notes,
     }
+
+
+def _repeated(raw):
+    """Number of further votes by named annotators on images that they have voted on."""
+    named = raw["annotator"] >= 0
+    pairs = np.stack([raw["item"][named], raw["annotator"][named]], axis=1)
+    return len(pairs) - len(np.unique(pairs, axis=0))
 
 
 def _per_class(votes, certain, reference, classes):
@@ -123,6 +133,7 @@ def table(result):
         ("  links out of the source", f"{result['outside']:,}, not followed"),
         ("classes", f"{result['classes']:,}"),
         ("votes an image", "{least} to {most}, median {median:g}".format(**votes)),
+        ("  by somebody again", f"{result['repeated_votes']:,} (all count)"),
         ("Fleiss' kappa", agreement),
         ("train / val / test", " / ".join(f"{n:,}" for n in result["splits"].values())),
     ]

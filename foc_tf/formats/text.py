@@ -4,6 +4,7 @@ import codecs
 import csv
 import io
 import json
+import math
 
 _FIRST_LINE_BYTES = 2**20
 _BYTE_ORDER_MARKS = (
@@ -60,7 +61,8 @@ class Table:
             first = text.readline(_FIRST_LINE_BYTES)
             text.seek(0)
             delimiter = max(_DELIMITERS, key=first.count)
-        self._reader = csv.reader(text, delimiter=delimiter)
+        # Strict: else a quote that is never closed swallows all later rows without a word.
+        self._reader = csv.reader(text, delimiter=delimiter, strict=True)
         self.header = [cell.strip() for cell in self._next() or []]
         if not any(self.header):
             raise ValueError(f"{where}: the table is empty; expected a line of column names.")
@@ -110,11 +112,12 @@ class Table:
 
 
 def number(text):
-    """A number with a decimal point or comma, or None if the text is none."""
+    """A finite number with a decimal point or comma, or None if the text is none."""
     try:
-        return float(text.replace(",", "."))
+        value = float(text.replace(",", "."))
     except ValueError:
         return None
+    return value if math.isfinite(value) else None
 
 
 def load_json(content, where):

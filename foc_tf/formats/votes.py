@@ -69,10 +69,8 @@ def read(tree, table=None, form="auto", votes_per_image=0):
             add(item, row, f"{where}, line {line}")
             if split:
                 collection.splits[item] = _split(row[split], f"{where}, line {line}")
-    if not rows:
-        raise ValueError(f"{where}: a header without rows.")
+    _add_unvoted(collection, base, table)
     _check_found(collection, where, rows)
-    _add_unvoted(collection, base)
     _add_beside(collection, base)
     return collection
 
@@ -127,8 +125,9 @@ def _add_facts(collection, info, where):
     if not isinstance(ignored, list) or not all(isinstance(name, str) for name in ignored):
         raise ValueError(f"{where}: ignored_classes must be a list of names, found {ignored!r}.")
     declared = info.get("classes", [])
-    if isinstance(declared, list) and set(collection.classes) <= set(map(str, declared)):
-        collection.order_classes([str(name) for name in declared])
+    declared = [str(name) for name in declared] if isinstance(declared, list) else []
+    if len(set(declared)) == len(declared) and set(collection.classes) <= set(declared):
+        collection.order_classes(declared)
 
 
 def find_table(tree):
@@ -153,7 +152,7 @@ def _item(collection, base, cell, where):
         raise ValueError(f"{where}: no image; every row needs one.")
     file = collection.tree.find(base, cell, where)
     if file is None:
-        if collection.tree.on_disk(cell) is not None and cell in collection.tree.outside:
+        if cell in collection.tree.outside:
             collection.skip(where, f"image {cell!r} is a link that leads out of the source")
         else:
             collection.skip(where, f"image {cell!r} is not there")
@@ -168,6 +167,8 @@ def _split(word, where):
 
 
 def _check_found(collection, where, rows):
+    if not len(collection) and not rows:
+        raise ValueError(f"{where}: a header without rows.")
     if not len(collection):
         raise ValueError(
             f"{where}: none of the images of {rows} rows is there; first: "
@@ -176,9 +177,12 @@ def _check_found(collection, where, rows):
         )
 
 
-def _add_unvoted(collection, base):
-    folder = f"{base}/images/".lstrip("/")
-    for name in collection.tree.images(folder):
+def _add_unvoted(collection, base, table):
+    """Images that no row names: those of images/, or of the folder given for a table elsewhere."""
+    tree, folder = collection.tree, f"{base}/images/".lstrip("/")
+    if isinstance(table, pathlib.Path) and table.parent.resolve() != tree.path.resolve():
+        folder = ""
+    for name in tree.images(folder):
         collection.item(name, name)
 
 
@@ -186,7 +190,7 @@ def _guess(parsed, image):
     label, count = parsed.column(*_LABEL), parsed.column(*_COUNT)
     if label:
         return "counts" if count else "long"
-    others = [name for name in parsed.header if name not in (image, parsed.column(*_SPLIT))]
+    others = _columns(parsed, image)
     if not others:
         raise ValueError(
             f"{parsed.where}: no column beside {image!r}; expected {image},annotator,label or "
@@ -195,9 +199,14 @@ def _guess(parsed, image):
     for count, (_, row) in enumerate(parsed.rows()):
         if count == _SAMPLE_ROWS:
             break
-        if any(text.number(row[name]) is None or row[name].lower() in _MISSING for name in others):
+        if any(text.number(row[name]) is None for name in others):
             return "annotators"
     return "wide"
+
+
+def _columns(parsed, image):
+    """The columns of classes or annotators; one without a name is a row number."""
+    return [c for c in parsed.header if c and c not in (image, parsed.column(*_SPLIT))]
 
 
 def _long(parsed, image, collection, votes_per_image):
@@ -225,7 +234,7 @@ def _counts(parsed, image, collection, votes_per_image):
 
 
 def _wide(parsed, image, collection, votes_per_image):
-    classes = [c for c in parsed.header if c not in (image, parsed.column(*_SPLIT)) and c]
+    classes = _columns(parsed, image)
     for name in classes:
         collection.class_id(name)
 
@@ -239,7 +248,7 @@ def _wide(parsed, image, collection, votes_per_image):
 
 
 def _annotators(parsed, image, collection, votes_per_image):
-    people = [c for c in parsed.header if c not in (image, parsed.column(*_SPLIT)) and c]
+    people = _columns(parsed, image)
 
     def add(item, row, where):
         for name in people:

@@ -75,6 +75,8 @@ def images(collection, folder, link=False, max_pixels=image_check.MAX_PIXELS, pr
         result.kept.append(item)
         result.names.append(name)
         result.hashes.append(digest)
+    if progress:
+        progress(len(collection), len(collection))
     if not result.kept:
         where, reason = collection.skipped[-1]
         raise ValueError(f"{where}: {reason}. No image of {collection.tree} can be used.")
@@ -184,11 +186,15 @@ def new_folder(path):
     path = pathlib.Path(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise ValueError(f"output: {path} is there already; give another one or remove it.")
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.mkdir()
+    try:
+        temporary.mkdir(parents=True)
+    except OSError as error:
+        raise ValueError(f"output: {path} cannot be made ({error.strerror}).") from None
     try:
         yield temporary
+        # Once for all images: a million calls of fsync take hours.
+        os.sync()
         os.replace(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
