@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from foc_tf import annotations
+from foc_tf import annotations, splitting
 from foc_tf.data import prepared
-from foc_tf.formats import FORMATS, image_check, merging, naming, splitting, votes
+from foc_tf.formats import FORMATS, image_check, merging, naming, votes
 from foc_tf.formats.preparing import prepare
 from foc_tf.formats.tree import Tree
 from tests.making import png, write

@@ -9,7 +9,8 @@ import zlib
 
 import numpy as np
 
-from foc_tf.data.images import ImageSet, stratified_splits
+from foc_tf.data.images import ImageSet
+from foc_tf.splitting import stratified_splits
 
 ANNOTATORS = 5
 _NEIGHBOURS = 12

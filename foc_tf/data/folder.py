@@ -4,8 +4,9 @@ import pathlib
 
 import numpy as np
 
-from foc_tf.data.images import ImageSet, stratified_splits
+from foc_tf.data.images import ImageSet
 from foc_tf.data.prepared import EXTENSIONS
+from foc_tf.splitting import stratified_splits
 
 _SPLITS = ("train", "val", "test")
 

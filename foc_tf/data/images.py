@@ -146,19 +146,3 @@ def check_trainable(image_set, labels):
                 f"{image_set.name}: class {name!r} has {found} in train; at least two are needed. "
                 f"{hint}"
             )
-
-
-def stratified_splits(strata, seed, val_share=0.2):
-    """[N] "train" or "val": a share of each stratum by a seed.
-
-    Args:
-      strata: [N] int, e.g. class and certainty.
-      seed: of the draw.
-      val_share: share of each stratum, rounded, that is for validation.
-    """
-    splits = np.full(len(strata), "train", object)
-    rng = np.random.default_rng([seed, 78])
-    for stratum in np.unique(strata):
-        members = rng.permutation(np.flatnonzero(strata == stratum))
-        splits[members[: round(val_share * len(members))]] = "val"
-    return splits

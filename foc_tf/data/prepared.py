@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from foc_tf.annotations import from_votes
-from foc_tf.data.images import ImageSet, stratified_splits
+from foc_tf.data.images import ImageSet
+from foc_tf.splitting import stratified_splits
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
 _SPLITS = ("train", "val", "test")

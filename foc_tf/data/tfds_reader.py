@@ -15,9 +15,9 @@ import numpy as np
 
 from foc_tf import files
 from foc_tf.data import prepared
-from foc_tf.data.images import stratified_splits
 from foc_tf.datasets import examples, finding
 from foc_tf.datasets.voting import VOTES, Votes
+from foc_tf.splitting import stratified_splits
 
 _SUFFIXES = {b"\x89PNG": ".png", b"\xff\xd8": ".jpg", b"GIF8": ".gif", b"BM": ".bmp"}
 

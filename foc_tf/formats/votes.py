@@ -71,6 +71,8 @@ def read(tree, table=None, form="auto", votes_per_image=0):
                 collection.splits[item] = _split(row[split], f"{where}, line {line}")
     _add_unvoted(collection, base, table)
     _check_found(collection, where, rows)
+    if form != "wide":
+        collection.order_classes(sorted(collection.classes))
     _add_beside(collection, base)
     return collection
 

@@ -12,8 +12,8 @@ import shutil
 
 import numpy as np
 
-from foc_tf import annotations, files
-from foc_tf.formats import image_check, merging, naming, splitting
+from foc_tf import annotations, files, splitting
+from foc_tf.formats import image_check, merging, naming
 
 
 class Written:

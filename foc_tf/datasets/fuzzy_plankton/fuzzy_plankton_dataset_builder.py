@@ -1,11 +1,13 @@
 """TFDS builder of the plankton images published with DCIC: 12,280 images, votes kept."""
 
 import pathlib
+import re
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from foc_tf.datasets.fuzzy_plankton import dcic
+from foc_tf.formats import dcic, merging
+from foc_tf.formats.tree import Tree
 
 URL = "https://zenodo.org/records/8115942/files/Plankton.zip"
 CLASSES = (
@@ -22,10 +24,52 @@ CLASSES = (
 )
 
 
-def split_of_fold(fold, slice_number):
-    """Split of a fold (1..5) in a slice (1..5), as DCIC's code has it (its README differs)."""
-    splits = {slice_number % 5: "validation", (slice_number + 1) % 5: "test"}
-    return splits.get(fold - 1, "train")
+_IMAGE = re.compile(r"(?:.*/)?(fold([1-5])/[^/]+\.png)")
+
+
+def read(path, fold_sizes, slice_number):
+    """Reads the published archive and checks that it is whole.
+
+    Args:
+      path: `Plankton.zip`, or the folder that it unpacks to.
+      fold_sizes: images in fold1 .. fold5.
+      slice_number: 1 to 5.
+
+    Returns:
+      List of (name below the root, name in the tree, split, [C] int64 votes) by name, and the
+      `formats.tree.Tree`.
+
+    Raises:
+      ValueError: names what is not as it was published.
+    """
+    try:
+        tree = Tree(path)
+        collection = dcic.read(tree, slice_number)
+        _check(collection, fold_sizes)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error} Fetch {URL} again, or unpack all of it.") from None
+    ids = np.array([CLASSES.index(name) for name in collection.classes], np.int64)
+    votes = merging.vote_table(collection, ids, len(CLASSES)).toarray()
+    rows = [
+        (_IMAGE.fullmatch(file)[1], file, collection.splits[item], votes[item])
+        for item, file in enumerate(collection.files)
+    ]
+    return sorted(rows, key=lambda row: row[0]), tree
+
+
+def _check(collection, fold_sizes):
+    if collection.skipped:
+        where, reason = collection.skipped[0]
+        raise ValueError(f"{where}: {reason}.")
+    if unknown := sorted(set(collection.classes) - set(CLASSES)):
+        raise ValueError(f"expected the classes {', '.join(CLASSES)}, found {unknown[0]!r}.")
+    found = [_IMAGE.fullmatch(file) for file in collection.files]
+    if None in found:
+        raise ValueError(f"{collection.files[found.index(None)]!r} is no PNG image of a fold.")
+    for fold, expected in enumerate(fold_sizes, start=1):
+        count = sum(match[2] == str(fold) for match in found)
+        if count != expected:
+            raise ValueError(f"fold{fold}: expected {expected} images, found {count}.")
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
@@ -65,12 +109,12 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager):
-        source = dcic.Source(self._path(dl_manager))
-        dcic.check_folds(source, self.FOLD_SIZES)
-        votes = dcic.count_votes(source, CLASSES)
+        slice_number = int(self.builder_config.name.removeprefix("slice"))
+        rows, tree = read(self._path(dl_manager), self.FOLD_SIZES, slice_number)
+        names = {"train": "train", "validation": "val", "test": "test"}
         return {
-            split: self._generate_examples(source, votes, split)
-            for split in ("train", "validation", "test")
+            name: self._generate_examples([row for row in rows if row[2] == split], tree)
+            for name, split in names.items()
         }
 
     def _path(self, dl_manager):
@@ -84,21 +128,16 @@ class Builder(tfds.core.GeneratorBasedBuilder):
                 return manual / name
         return dl_manager.download(URL)
 
-    def _generate_examples(self, source, votes, split):
-        slice_number = int(self.builder_config.name.removeprefix("slice"))
-        for name in source.images:
-            fold = int(name[len("fold")])
-            if split_of_fold(fold, slice_number) != split:
-                continue
-            counts = votes[name]
+    def _generate_examples(self, rows, tree):
+        for name, file, _, counts in rows:
             yield (
                 name,
                 {
-                    "image": source.read(name),
+                    "image": tree.read(file),
                     "image_path": f"Plankton/{name}",
                     "votes": counts,
                     # argmax takes the lower id of a tie, as everywhere in foc_tf.
                     "label": int(counts.argmax()) if counts.any() else -1,
-                    "fold": fold,
+                    "fold": int(name[len("fold")]),
                 },
             )

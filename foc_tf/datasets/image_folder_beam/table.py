@@ -1,11 +1,11 @@
 """Rows of a prepared dataset, one an image, for Beam's workers: paths and votes, no pixels."""
 
-import csv
-import json
 import pathlib
 
+from foc_tf.formats import votes
+from foc_tf.formats.tree import Tree
+
 _SPLITS = {"train": "train", "val": "validation", "test": "test"}
-_EXTENSIONS = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
 
 
 def read(folder):
@@ -21,64 +21,25 @@ def read(folder):
     Raises:
       ValueError: if a table is wrong; names file and line.
     """
-    folder = pathlib.Path(folder)
-    info = folder / "dataset.json"
-    classes = json.loads(info.read_text("utf-8-sig")).get("classes", []) if info.exists() else []
-    rows = list(_rows(folder / "annotations.csv", ("image", "class", "votes")))
-    classes = list(classes or sorted({row["class"] for _, row in rows}))
-    ids, votes = {name: index for index, name in enumerate(classes)}, {}
-    for where, row in rows:
-        if row["class"] not in ids or not row["votes"].isdecimal():
-            raise ValueError(
-                f"{where}: expected a class of {', '.join(classes)} and a whole number of votes, "
-                f"found {row['class']!r} and {row['votes']!r}. Correct the row."
-            )
-        counts = votes.setdefault(row["image"], {})
-        counts[ids[row["class"]]] = counts.get(ids[row["class"]], 0) + int(row["votes"])
-    split_of = _split_of(folder / "splits.csv", votes)
+    collection = votes.read(Tree(folder), form="counts")
+    if collection.skipped:
+        where, reason = collection.skipped[0]
+        raise ValueError(f"{where}: {reason}. Correct the row.")
+    counts = [{} for _ in collection.keys]
+    table = collection.votes()
+    for item, c, count in zip(*(table[key].tolist() for key in ("item", "class", "count"))):
+        counts[item][c] = counts[item].get(c, 0) + count
     splits = {}
-    for image, counts in votes.items():
-        splits.setdefault(split_of.get(image, "train"), []).append((image, counts))
-    if unnamed := [(image, {}) for image in _images(folder) if image not in votes]:
-        splits["unlabelled"] = unnamed
-    return classes, splits
+    for item, image in enumerate(collection.files):
+        split = _SPLITS[_split(collection, item, folder)] if counts[item] else "unlabelled"
+        splits.setdefault(split, []).append((image, counts[item]))
+    return collection.classes, splits
 
 
-def _rows(path, columns):
-    """(place, row) of a table whose images lie in its folder."""
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, skipinitialspace=True)
-        missing = set(columns) - set(reader.fieldnames or ())
-        if missing:
-            raise ValueError(f"{path}: expected the columns {','.join(columns)}; add them.")
-        for row in reader:
-            where = f"{path}, line {reader.line_num}"
-            row = {column: (row[column] or "").strip() for column in columns}
-            parts = pathlib.PurePosixPath(row["image"])
-            if not all(row.values()) or parts.is_absolute() or ".." in parts.parts:
-                raise ValueError(
-                    f"{where}: expected {','.join(columns)} with an image below the folder, found "
-                    f"{','.join(row.values())!r}. Correct the row."
-                )
-            yield where, row
-
-
-def _split_of(path, votes):
-    if not path.exists():
-        return {}
-    split_of = {}
-    for where, row in _rows(path, ("image", "split")):
-        if row["split"] not in _SPLITS:
-            raise ValueError(f"{where}: expected train, val or test, found {row['split']!r}.")
-        split_of[row["image"]] = _SPLITS[row["split"]]
-    if lacking := [image for image in votes if image not in split_of]:
-        raise ValueError(f"{path}: {len(lacking)} images have no split, first {lacking[0]}; add.")
-    return split_of
-
-
-def _images(folder):
-    files = sorted((folder / "images").rglob("*"))
-    return [f.relative_to(folder).as_posix() for f in files if f.suffix.lower() in _EXTENSIONS]
+def _split(collection, item, folder):
+    if collection.splits and item not in collection.splits:
+        raise ValueError(f"{folder}/splits.csv: {collection.files[item]} has no split; add a row.")
+    return collection.splits.get(item, "train")
 
 
 def example(row, folder, num_classes):

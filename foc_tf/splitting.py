@@ -1,10 +1,24 @@
-"""Splits that never separate images of one object or images of the same content."""
+"""Which images are for training, validation and test: drawn by a seed, stratified, by groups."""
 
 import numpy as np
 import scipy.sparse
 from scipy.sparse import csgraph
 
-from foc_tf.data.images import stratified_splits
+
+def stratified_splits(strata, seed, val_share=0.2):
+    """[N] "train" or "val": a share of each stratum by a seed.
+
+    Args:
+      strata: [N] int, e.g. class and certainty.
+      seed: of the draw.
+      val_share: share of each stratum, rounded, that is for validation.
+    """
+    splits = np.full(len(strata), "train", object)
+    rng = np.random.default_rng([seed, 78])
+    for stratum in np.unique(strata):
+        members = rng.permutation(np.flatnonzero(strata == stratum))
+        splits[members[: round(val_share * len(members))]] = "val"
+    return splits
 
 
 def groups(*labels):
