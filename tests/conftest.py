@@ -8,6 +8,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import pytest
 import tensorflow as tf
 
+from foc_tf.datasets import finding
+from tests.ecotaxa_tables import PNG
+
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0],
     [tf.config.LogicalDeviceConfiguration(), tf.config.LogicalDeviceConfiguration()],
@@ -29,3 +32,23 @@ def shared():
 def two_replicas():
     """One strategy for the whole session: several in one process clash over collective keys."""
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """Writes a table beside an image a.png; returns its path."""
+
+    def write_(content, name="ecotaxa_x.tsv"):
+        (tmp_path / "a.png").write_bytes(PNG)
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode("latin-1"))
+        return path
+
+    return write_
+
+
+@pytest.fixture
+def network(monkeypatch):
+    """Every host is known, so that a test does the same with and without a network."""
+    monkeypatch.setattr(finding.socket, "getaddrinfo", lambda *args: [])

@@ -1,57 +1,18 @@
 """Whole programs as subprocesses on small real data, judged by the files that users read."""
 
-import contextlib
 import csv
-import io
-import json
-import os
-import pathlib
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from unittest import mock
 
 import numpy as np
 import pandas as pd
 import pytest
-from absl import flags
 
-from foc_tf import program, train
-
-ROOT = pathlib.Path(__file__).parents[1]
-SMALL = [
-    "--dataset=digits",
-    "--input=grey",
-    "--load_size=8",
-    "--image_size=8",
-    "--backbone=small_resnet",
-    "--k=20",
-    "--num_sub_heads=2",
-    "--batch_size=60",
-    "--repetitions=1",
-    "--labels_per_class=12",
-    "--pretext_epochs=1",
-    "--heads_only_epochs=1",
-    "--fine_tune_epochs=2",
-    "--alternate_epochs=0",
-    "--learning_rate=1e-3",
-    "--deterministic",
-    "--augment_anchor=digit",
-    "--augment_positive=digit",
-]
-
-
-def command(name, *arguments):
-    return [sys.executable, "-m", f"foc_tf.{name}", *map(str, arguments)]
-
-
-def run(name, *arguments, cwd=ROOT):
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run(
-        command(name, *arguments), capture_output=True, text=True, cwd=cwd, env=environment
-    )
+from foc_tf import train
+from tests.small_run import ROOT, SMALL, call, command, read_report, run
 
 
 @pytest.fixture(scope="session")
@@ -61,10 +22,6 @@ def trained(tmp_path_factory):
     done = run("train", *SMALL, f"--workdir={folder / 'run'}", f"--export_dir={folder / 'model'}")
     assert done.returncode == 0, done.stderr
     return folder / "run", folder / "model", done
-
-
-def read_report(workdir):
-    return json.loads((workdir / "report.json").read_text())
 
 
 def test_train_leaves_what_the_contract_names(trained):
@@ -175,116 +132,6 @@ def test_supervised_needs_no_flag_of_foc(tmp_path):
     done = run("train", *own, "--method=supervised", f"--workdir={tmp_path}/r", "--noexport")
     assert done.returncode == 0, done.stderr
     assert "over" not in read_report(tmp_path / "r")["splits"]["val"]
-
-
-def folder_of(tmp_path, rows, splits=None):
-    """A prepared dataset of the embedded digits with given (image number, class, votes) rows."""
-    from foc_tf.data import digits
-
-    sources = digits.read().sources
-    (tmp_path / "images").mkdir(parents=True)
-    for number in {r[0] for r in rows}:
-        (tmp_path / f"images/{number}.png").write_bytes(sources[number])
-    lines = ["image,class,votes"] + [f"images/{n}.png,{c},{v}" for n, c, v in rows]
-    (tmp_path / "annotations.csv").write_text("\n".join(lines) + "\n")
-    if splits:
-        lines = ["image,split"] + [f"images/{n}.png,{s}" for n, s in splits]
-        (tmp_path / "splits.csv").write_text("\n".join(lines) + "\n")
-    return tmp_path
-
-
-GOOD = [(i, "ab"[i % 2], 3) for i in range(40)]
-FROM_FOLDER = [f for f in SMALL if not f.startswith(("--dataset", "--labels_per_class"))]
-
-
-def call(main, *arguments):
-    """Runs a program's main in this process, which spares the import: (exit code, stderr)."""
-    for name in flags.FLAGS:
-        flags.FLAGS[name].unparse()
-    stderr = io.StringIO()
-    with (
-        mock.patch.object(sys, "argv", ["program", *arguments]),
-        contextlib.redirect_stderr(stderr),
-        pytest.raises(SystemExit) as stopped,
-    ):
-        program.run(main)
-    return stopped.value.code, stderr.getvalue()
-
-
-def refused(tmp_path, *arguments, base=FROM_FOLDER):
-    """Runs train, which must exit with 2, say so in a few lines and leave no workdir."""
-    code, stderr = call(train.main, *base, f"--workdir={tmp_path / 'run'}", *arguments)
-    assert code == 2, stderr
-    assert not (tmp_path / "run" / "flags.txt").exists()
-    assert 1 <= stderr.count("\n") <= 6
-    return stderr
-
-
-def test_bad_data_exits_with_2_and_names_the_thing(tmp_path):
-    data = folder_of(tmp_path / "a", GOOD)
-    (data / "images/7.png").unlink()
-    assert "images/7.png" in refused(tmp_path, f"--data_dir={data}")
-    (data / "annotations.csv").unlink()
-    assert "annotations.csv" in refused(tmp_path, f"--data_dir={data}")
-    data = folder_of(
-        tmp_path / "b",
-        [(i, "ab"[i % 2], 1) for i in range(20)] * 1 + [(i, "ab"[1 - i % 2], 1) for i in range(20)],
-    )
-    assert "no certain image" in refused(tmp_path, f"--data_dir={data}")
-    data = folder_of(
-        tmp_path / "c",
-        [*GOOD, (99, "c", 3)],
-        [*((i, "val" if i < 4 else "train") for i in range(40)), (99, "train")],
-    )
-    message = refused(tmp_path, f"--data_dir={data}")
-    assert "'c'" in message
-    assert "partner" in message
-    data = folder_of(tmp_path / "d", GOOD)
-    (data / "dataset.json").write_text('{"classes": ["a", "x"]}')
-    assert "found 'b'" in refused(tmp_path, f"--data_dir={data}")
-    assert "data_dir" in refused(tmp_path)
-
-
-def test_unreadable_images_are_left_out_or_stop_the_run(tmp_path):
-    data = folder_of(tmp_path / "a", [(i, "ab"[i % 2], 3) for i in range(300)])
-    (data / "images/7.png").write_bytes(b"not an image")
-    done = run(
-        "train",
-        *FROM_FOLDER,
-        f"--data_dir={data}",
-        f"--workdir={tmp_path / 'ok'}",
-        "--noexport",
-        "--heads_only_epochs=0",
-        "--fine_tune_epochs=1",
-        "--pretext_epochs=0",
-    )
-    assert done.returncode == 0, done.stderr
-    assert [u["image"] for u in read_report(tmp_path / "ok")["unreadable"]] == ["images/7.png"]
-    for number in range(10, 20):
-        (data / f"images/{number}.png").write_bytes(b"not an image")
-    message = refused(tmp_path, f"--data_dir={data}")
-    assert "11 of 300" in message
-
-
-@pytest.mark.parametrize(
-    ("arguments", "word"),
-    [
-        (["--k=10"], "k:"),
-        (["--batch_size=2"], "batch_size"),
-        (["--method=supervised"], "is a flag of method foc"),
-        (["--method=fok"], "method"),
-        (["--no_such_flag=1"], "no_such_flag"),
-        (["stray"], "stray"),
-        (["--flagfile=/nowhere/a.flags"], "a.flags"),
-        (["--backbone=resnet"], "backbone"),
-        (["--backbone_weights=/nowhere/w.h5"], "/nowhere/w.h5"),
-        (["--augment_anchor=strong"], "augment_anchor"),
-        (["--image_size=9"], "9"),
-        (["--certain_threshold=0.2"], "certain_threshold"),
-    ],
-)
-def test_a_wrong_flag_exits_with_2_and_is_named(tmp_path, arguments, word):
-    assert word in refused(tmp_path, *arguments, base=SMALL)
 
 
 def test_a_workdir_of_another_run_is_not_touched(trained, tmp_path):

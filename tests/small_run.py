@@ -1,0 +1,66 @@
+"""A training run of some seconds on the embedded digits, as a subprocess."""
+
+import contextlib
+import io
+import json
+import os
+import pathlib
+import subprocess
+import sys
+from unittest import mock
+
+import pytest
+from absl import flags
+
+from foc_tf import program
+
+ROOT = pathlib.Path(__file__).parents[1]
+SMALL = [
+    "--dataset=digits",
+    "--input=grey",
+    "--load_size=8",
+    "--image_size=8",
+    "--backbone=small_resnet",
+    "--k=20",
+    "--num_sub_heads=2",
+    "--batch_size=60",
+    "--repetitions=1",
+    "--labels_per_class=12",
+    "--pretext_epochs=1",
+    "--heads_only_epochs=1",
+    "--fine_tune_epochs=2",
+    "--alternate_epochs=0",
+    "--learning_rate=1e-3",
+    "--deterministic",
+    "--augment_anchor=digit",
+    "--augment_positive=digit",
+]
+
+
+def command(name, *arguments):
+    return [sys.executable, "-m", f"foc_tf.{name}", *map(str, arguments)]
+
+
+def run(name, *arguments, cwd=ROOT):
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        command(name, *arguments), capture_output=True, text=True, cwd=cwd, env=environment
+    )
+
+
+def read_report(workdir):
+    return json.loads((workdir / "report.json").read_text())
+
+
+def call(main, *arguments):
+    """Runs a program's main in this process, which spares the import: (exit code, stderr)."""
+    for name in flags.FLAGS:
+        flags.FLAGS[name].unparse()
+    stderr = io.StringIO()
+    with (
+        mock.patch.object(sys, "argv", ["program", *arguments]),
+        contextlib.redirect_stderr(stderr),
+        pytest.raises(SystemExit) as stopped,
+    ):
+        program.run(main)
+    return stopped.value.code, stderr.getvalue()
