@@ -278,7 +278,8 @@ def test_wrong_calls_exit_with_2_and_write_nothing(tmp_path, arguments, message)
 
 def test_stopped_in_the_middle_nothing_is_there(tmp_path):
     folder = tmp_path / "in"
-    write(folder, {f"cat/{i}.png": png(size=400) for i in range(2000)})
+    # Unlike contents, which are decoded one by one: seconds of work.
+    write(folder, {f"cat/{i}.png": png(size=400) + b"%d" % i for i in range(2000)})
     command = [sys.executable, "-m", "foc_tf.prepare", "--source=in", "--output=out"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     until = time.time() + 30
