@@ -36,7 +36,7 @@ def define(values, format_name="source_format"):
         "annotator. (votes)",
         ["auto", *FORMS],
     )
-    text = "Turns the shares of a table into whole votes; 0 if they are counts. (votes)"
+    text = "Turns the shares of a table into whole votes; 0 if they are counts. (votes, dcic)"
     add(integer, "votes_per_image", 0, text)
     text = "Annotations that are votes: validated, predicted, dubious, discarded. (ecotaxa)"
     add(flags.DEFINE_list, "statuses", ["validated"], text)
@@ -71,7 +71,7 @@ def reader_options(f, kind, table):
     return {
         "votes": {"table": table, "form": f.votes_form, "votes_per_image": f.votes_per_image},
         "ecotaxa": {"table": table, "statuses": f.statuses, "object_images": f.object_images},
-        "dcic": {"v_fold": f.v_fold},
+        "dcic": {"v_fold": f.v_fold, "votes_per_image": f.votes_per_image},
         "folder": {"folder_class": f.folder_class},
     }.get(kind, {})
 

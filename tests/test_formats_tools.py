@@ -151,6 +151,54 @@ def test_dcic_says_what_is_wrong(tmp_path, content):
         dcic.read(tree)
 
 
+def slice_file(**changed):
+    rows = [
+        {"path": "Tiny/fold1/a.png", "split": "train", "gt": 0, "soft_gt": [0.75, 0.25]},
+        {"path": "Tiny/fold2/b.png", "split": "val", "gt": 1, "soft_gt": []},
+        {"path": "Tiny/fold3/c.png", "split": "test", "gt": -1, "soft_gt": []},
+        {"path": "Tiny/fold3/gone.png", "split": "test", "gt": -1, "soft_gt": []},
+    ]
+    rows[0] |= changed
+    return json.dumps({"name": "Tiny", "v_fold": 2, "classes": ["x", "y"], "images": rows})
+
+
+def slices(**changed):
+    images = {f"raw_datasets/Tiny/fold{i}/{n}.png": None for i, n in enumerate("abc", 1)}
+    files = {"input_datasets/Tiny/Tiny-slice2.json": "{}"}
+    return images | files | {"evaluate_datasets/Tiny/Tiny-slice2.json": slice_file(**changed)}
+
+
+def test_dcic_slice_files(tmp_path):
+    tree = write(tmp_path, slices())
+    assert guess(tree) == "dcic"
+    collection = dcic.read(tree, v_fold=2, votes_per_image=4)
+    a, b, c = (f"raw_datasets/Tiny/fold{i}/{n}.png" for i, n in enumerate("abc", 1))
+    # .75 and .25 of four votes.
+    assert said(collection) == {a: {"x": 3, "y": 1}, b: {"y": 1}, c: {}}
+    assert [collection.splits[i] for i in range(3)] == ["train", "val", "test"]
+    assert "gone.png' is not there" in collection.skipped[0][1]
+    with pytest.raises(ValueError, match="0.75.*votes_per_image"):
+        dcic.read(tree, v_fold=2)
+    with pytest.raises(ValueError, match=r"slice1\.json.*found 0 and 0"):
+        dcic.read(tree, v_fold=1)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"split": "hold-out"}, "image 0: expected a path and a split"),
+        ({"path": None}, "image 0: expected a path"),
+        ({"path": "../../../../etc/a.png"}, "must be a path relative"),
+        ({"gt": 2}, "gt must be -1 or"),
+        ({"soft_gt": [1.0]}, "soft_gt must be 2 numbers"),
+        ({"soft_gt": ["many", 0]}, "many"),
+    ],
+)
+def test_dcic_slice_files_that_are_wrong(tmp_path, changed, words):
+    with pytest.raises(ValueError, match=words):
+        dcic.read(write(tmp_path, slices(**changed)), v_fold=2, votes_per_image=4)
+
+
 def test_morphocluster_archive_and_tree(tmp_path):
     files = {
         "index.csv": "object_id,path\n1,a.png\n2,b.png\n3,b.png\n",

@@ -1,6 +1,7 @@
 """Other tools' annotations: name -> reader. A new format is a file here and a line in `FORMATS`."""
 
 import pathlib
+import re
 
 from foc_tf.formats import dcic, ecotaxa, folders, morphocluster, votes
 from foc_tf.formats.tree import suffix
@@ -28,7 +29,7 @@ def guess(tree, table=None):
     last = {pathlib.PurePosixPath(name).name.lower() for name in names}
     if any(n.startswith("ecotaxa") and suffix(n) in (".tsv", ".txt") for n in last):
         return "ecotaxa"
-    if "annotations.json" in last:
+    if "annotations.json" in last or any(re.fullmatch(r".+-slice[1-5]\.json", n) for n in last):
         return "dcic"
     if "index.csv" in last:
         return "morphocluster"

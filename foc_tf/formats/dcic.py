@@ -6,6 +6,7 @@ entry a vote. Source: Schmarje et al., "Is one annotation enough?" (2022), code 
 
 import datetime
 
+from foc_tf.formats import dcic_slices
 from foc_tf.formats.collection import Collection
 from foc_tf.formats.text import load_json
 from foc_tf.formats.tree import folder_of, inside
@@ -22,12 +23,13 @@ def split_of(fold, v_fold):
     return {v_fold % FOLDS + 1: "val", (v_fold + 1) % FOLDS + 1: "test"}.get(fold, "train")
 
 
-def read(tree, v_fold=1):
-    """Reads annotations.json and the folds beside it.
+def read(tree, v_fold=1, votes_per_image=0):
+    """Reads annotations.json and the folds beside it, or, where there is none, a slice's file.
 
     Args:
       tree: `tree.Tree` of the data set.
       v_fold: slice, 1 to 5, that says which folds are for validation and test.
+      votes_per_image: factor that turns the shares of a slice's file into whole votes.
 
     Returns:
       `collection.Collection`; classes are sorted by name, as DCIC has them.
@@ -38,10 +40,14 @@ def read(tree, v_fold=1):
     if not 1 <= v_fold <= FOLDS:
         raise ValueError(f"v_fold: expected 1 to {FOLDS}, found {v_fold}.")
     found = [n for n in tree.names if n == "annotations.json" or n.endswith("/annotations.json")]
+    slices = dcic_slices.find(tree, v_fold)
+    if not found and len(slices) == 1:
+        return dcic_slices.read(tree, slices[0], votes_per_image)
     if len(found) != 1:
         raise ValueError(
-            f"source: expected one annotations.json in {tree}, found {len(found)}. Give one data "
-            "set of DCIC, the folder with fold1 .. fold5."
+            f"source: expected one annotations.json, or one file *-slice{v_fold}.json, in {tree}, "
+            f"found {len(found)} and {len(slices)}. Give one data set of DCIC, the folder with "
+            "fold1 .. fold5."
         )
     where, base = str(tree.path / found[0]), folder_of(found[0])
     sets = load_json(tree.read(found[0]), where)

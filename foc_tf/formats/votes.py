@@ -230,7 +230,7 @@ def _counts(parsed, image, collection, votes_per_image):
     def add(item, row, where):
         if not row[label]:
             raise ValueError(f"{where}: no class in column {label!r}.")
-        collection.vote(item, row[label], count=_whole(row[count], where, count, 0))
+        collection.vote(item, row[label], count=whole_votes(row[count], where, count, 0))
 
     return add
 
@@ -242,7 +242,7 @@ def _wide(parsed, image, collection, votes_per_image):
 
     def add(item, row, where):
         for name in classes:
-            votes = _whole(row[name] or "0", where, name, votes_per_image)
+            votes = whole_votes(row[name] or "0", where, name, votes_per_image)
             if votes:
                 collection.vote(item, name, count=votes)
 
@@ -271,7 +271,8 @@ def _need(parsed, column, names):
         )
 
 
-def _whole(cell, where, column, votes_per_image):
+def whole_votes(cell, where, column, votes_per_image=0):
+    """Votes that a cell means, a share times `votes_per_image`; ValueError if not whole."""
     value = text.number(cell)
     if value is not None and votes_per_image:
         value = round(value * votes_per_image)
