@@ -281,7 +281,14 @@ def test_stopped_in_the_middle_nothing_is_there(tmp_path):
     # Unlike contents, which are decoded one by one: seconds of work.
     write(folder, {f"cat/{i}.png": png(size=400) + b"%d" % i for i in range(2000)})
     command = [sys.executable, "-m", "foc_tf.prepare", "--source=in", "--output=out"]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A test run in the background of a script inherits that SIGINT is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     until = time.time() + 30
     while not list(tmp_path.glob(".out*/images/cat/*")) and time.time() < until:
         time.sleep(0.01)
