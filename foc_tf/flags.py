@@ -22,7 +22,12 @@ flags.DEFINE_integer("image_size", 64, "Side in pixels of the crops that the net
 
 # --- model
 flags.DEFINE_string("method", "foc", "foc or supervised.")
-flags.DEFINE_string("backbone", "resnet50v2", "resnet50v2, efficientnet_lite0 or small_resnet.")
+flags.DEFINE_string(
+    "backbone",
+    "resnet50v2",
+    "resnet50v2, resnet50v2_keras_cv, resnet34_iic (IIC's variant), wide_resnet28_2, "
+    "efficientnet_lite0 or small_resnet.",
+)
 flags.DEFINE_string("backbone_weights", "none", "Initial weights: none, imagenet or a file.")
 flags.DEFINE_integer("num_sub_heads", 5, "Copies of each head; the best on validation is used.")
 flags.DEFINE_integer("hidden_units", 0, "Width of a hidden layer in each head; 0 for none.")

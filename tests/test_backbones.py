@@ -15,11 +15,30 @@ from foc_tf import backbones
 from foc_tf.backbones.efficientnet_lite0 import imagenet_file, read_arrays
 from foc_tf.backbones.pytorch_file import read_tensors
 
-FEATURES = {"resnet50v2": 2048, "efficientnet_lite0": 1280, "small_resnet": 128}
-TRAINABLE = {"resnet50v2": 23_519_360, "efficientnet_lite0": 3_371_008}
+FEATURES = {
+    "resnet50v2": 2048,
+    "resnet50v2_keras_cv": 2048,
+    "efficientnet_lite0": 1280,
+    "resnet34_iic": 512,
+    "wide_resnet28_2": 128,
+    "small_resnet": 128,
+}
+# resnet34_iic: torchvision's ResNet34, 21,797,672, less 512 x 1000 + 1000 of its classifier and
+# 64 x 3 x (7 x 7 - 3 x 3) of its stem. wide_resnet28_2: the 1,467,610 of the peers' papers, less
+# 128 x 10 + 10 of the classifier.
+TRAINABLE = {
+    "resnet50v2": 23_519_360,
+    "resnet50v2_keras_cv": 23_519_360,
+    "efficientnet_lite0": 3_371_008,
+    "resnet34_iic": 21_797_672 - 513_000 - 64 * 3 * 40,
+    "wide_resnet28_2": 1_467_610 - 1_290,
+}
 RANGES = {
     "resnet50v2": {0: -1.0, 255: 1.0},
+    "resnet50v2_keras_cv": {0: 0.0, 255: 1.0},
     "efficientnet_lite0": {127: 0.0, 255: 1.0},
+    "resnet34_iic": {0: -1.0, 255: 1.0},
+    "wide_resnet28_2": {0: -1.0, 255: 1.0},
     "small_resnet": {0: -1.0, 255: 1.0},
 }
 NAMES = sorted(backbones.BACKBONES)
@@ -70,6 +89,25 @@ def test_parameter_counts(models):
     assert 0.65e6 < models["small_resnet"].count_params() < 0.75e6
 
 
+def test_maps_before_the_pooling():
+    # IIC: 64 px, pooled with one pixel of padding to 33, then 17, 9 and 5; 32 px end as 3.
+    for size, side in ((64, 5), (32, 3)):
+        last = backbones.build("resnet34_iic", size).layers[-2]
+        assert last.output.shape[1:] == (side, side, 512)
+    assert backbones.build("wide_resnet28_2", 32).layers[-2].output.shape[1:] == (8, 8, 128)
+
+
+def test_a_preset_that_cannot_be_downloaded_is_named(monkeypatch):
+    from keras_cv.models import ResNetV2Backbone
+
+    def refuse(*args, **kwargs):
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr(ResNetV2Backbone, "from_preset", refuse)
+    with pytest.raises(ValueError, match="resnet50_v2_imagenet.*no route to host"):
+        backbones.build("resnet50v2_keras_cv", 32, weights="imagenet")
+
+
 class _Nested(keras.Model):
     def __init__(self, backbone):
         super().__init__()
@@ -91,12 +129,13 @@ def test_nested_weights_survive_a_file(tmp_path, name):
     np.testing.assert_allclose(np.asarray(second(images)), expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("channels", [1, 3, 5])
-def test_small_resnet_takes_any_channels_and_its_own_file(tmp_path, channels):
-    model = backbones.build("small_resnet", (8, 12), channels)
+@pytest.mark.parametrize("name", ["small_resnet", "wide_resnet28_2", "resnet34_iic"])
+@pytest.mark.parametrize("channels", [1, 5])
+def test_any_channels_and_its_own_file(tmp_path, name, channels):
+    model = backbones.build(name, (8, 12), channels)
     path = tmp_path / "x.weights.h5"
     model.save_weights(str(path))
-    again = backbones.build("small_resnet", (8, 12), channels, str(path))
+    again = backbones.build(name, (8, 12), channels, str(path))
     for a, b in zip(model.get_weights(), again.get_weights()):
         np.testing.assert_array_equal(a, b)
 
@@ -210,7 +249,7 @@ def test_npz_with_other_arrays_is_refused(tmp_path, weights_folder, change, word
 
 
 def test_unknown_name_lists_the_known():
-    with pytest.raises(ValueError, match="efficientnet_lite0, resnet50v2, small_resnet"):
+    with pytest.raises(ValueError, match="efficientnet_lite0, resnet34_iic, resnet50v2, "):
         backbones.build("vgg", 32)
 
 
@@ -220,7 +259,7 @@ def test_unknown_weights_are_named(name):
         backbones.build(name, 32, weights="no_such_thing")
 
 
-@pytest.mark.parametrize("name", ["resnet50v2", "efficientnet_lite0"])
+@pytest.mark.parametrize("name", ["resnet50v2", "resnet50v2_keras_cv", "efficientnet_lite0"])
 def test_pretrained_weights_need_three_channels(name):
     with pytest.raises(ValueError, match="3 channels, found 1"):
         backbones.build(name, 32, channels=1, weights="imagenet")

@@ -5,11 +5,17 @@ first layer. A new backbone is one such function and one line of `BACKBONES`.
 """
 
 from foc_tf.backbones.efficientnet_lite0 import efficientnet_lite0
+from foc_tf.backbones.resnet34_iic import resnet34_iic
 from foc_tf.backbones.resnet50v2 import resnet50v2
+from foc_tf.backbones.resnet50v2_keras_cv import resnet50v2_keras_cv
 from foc_tf.backbones.small_resnet import small_resnet
+from foc_tf.backbones.wide_resnet28_2 import wide_resnet28_2
 
 BACKBONES = {
     "resnet50v2": resnet50v2,
+    "resnet50v2_keras_cv": resnet50v2_keras_cv,
+    "resnet34_iic": resnet34_iic,
+    "wide_resnet28_2": wide_resnet28_2,
     "efficientnet_lite0": efficientnet_lite0,
     "small_resnet": small_resnet,
 }
