@@ -17,6 +17,7 @@ def build_model(
     image_size=64,
     channels=3,
     backbone_weights=None,
+    inputs="pixels",
     **hyperparameters,
 ):
     """Builds a method's model: a keras.Model to compile, fit, evaluate, predict and save.
@@ -24,11 +25,12 @@ def build_model(
     Args:
       method: a name of `methods.METHODS`.
       backbone: a name of `backbones.BACKBONES`, or any keras.Model [B, H, W, C] -> [B, F] on images
-        in 0..255 (then `image_size`, `channels` and `backbone_weights` are not used).
+        in 0..255 (then `image_size`, `channels`, `backbone_weights` and `inputs` are not used).
       k_gt: number of classes.
       image_size: side of the images in pixels.
       channels: 3 for colour, 1 for grey.
       backbone_weights: None, "imagenet" or a file.
+      inputs: "pixels", "sobel" (edges, 2 channels) or "sobel_rgb" (pixels and edges).
       **hyperparameters: of the method and of `model.SemiSupervisedModel`.
 
     Returns:
@@ -53,12 +55,36 @@ def build_model(
             "k_gt": k_gt,
             "image_size": image_size,
             "channels": channels,
+            "inputs": inputs,
             **hyperparameters,
         }
-        backbone = backbones.build(backbone, image_size, channels, backbone_weights)
+        backbone = backbones.build(backbone, image_size, channels, backbone_weights, inputs)
     model = METHODS[method](backbone, k_gt, **hyperparameters)
     model.recipe = recipe
     return model
+
+
+def init_backbone(model, workdir):
+    """Gives a model the backbone weights of another run's best epoch.
+
+    Args:
+      model: of `build_model`.
+      workdir: of the other run; its classes, heads and image size may differ.
+
+    Raises:
+      ValueError: if it is no workdir, or its backbone is another or sees other channels.
+    """
+    if not (pathlib.Path(workdir) / "best" / "model.json").exists():
+        raise ValueError(f"init_from: {workdir} is no finished run: no best/model.json there.")
+    other = load(workdir)
+    for name in ("backbone", "channels", "inputs"):
+        here, there = (m.recipe.get(name) for m in (model, other))
+        if here != there:
+            raise ValueError(
+                f"init_from: {name} is {there!r} in {workdir} and {here!r} here; they must be "
+                "equal."
+            )
+    model.backbone.set_weights(other.backbone.get_weights())
 
 
 def _parameters(cls):

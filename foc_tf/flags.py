@@ -16,7 +16,12 @@ flags.DEFINE_float(
     "Default: the dataset's own, else 1.0 (all annotators agree).",
 )
 flags.DEFINE_integer("labels_per_class", 0, "Labelled images kept for each class; 0 keeps all.")
-flags.DEFINE_enum("input", "rgb", ["rgb", "grey"], "What the network sees: 3 channels or 1.")
+flags.DEFINE_enum(
+    "input",
+    "rgb",
+    ["rgb", "grey", "sobel", "sobel_rgb"],
+    "What the network sees: 3 channels, 1, the 2 of Sobel's edges, or edges beside the colours.",
+)
 flags.DEFINE_integer("load_size", 96, "Side in pixels to which every image is resized.")
 flags.DEFINE_integer("image_size", 64, "Side in pixels of the crops that the network sees.")
 
@@ -29,6 +34,13 @@ flags.DEFINE_string(
     "efficientnet_lite0 or small_resnet.",
 )
 flags.DEFINE_string("backbone_weights", "none", "Initial weights: none, imagenet or a file.")
+flags.DEFINE_string("init_from", None, "Workdir of a run whose backbone this one starts with.")
+flags.DEFINE_enum(
+    "batch_statistics",
+    "shared",
+    ["shared", "per_view"],
+    "Batch normalisation over all views of a batch at once, or each by itself (authors' code).",
+)
 flags.DEFINE_integer("num_sub_heads", 5, "Copies of each head; the best on validation is used.")
 flags.DEFINE_integer("hidden_units", 0, "Width of a hidden layer in each head; 0 for none.")
 flags.DEFINE_float("dropout", 0.5, "Share of features dropped before the heads, 0 to 1.")
@@ -38,6 +50,9 @@ flags.DEFINE_integer(
     "k", 60, "Clusters of the overclustering heads: 5 to 10 times the classes. (foc)"
 )
 flags.DEFINE_float("lambda_s", 1.0, "Weight of the supervised losses. (foc)")
+flags.DEFINE_float(
+    "lambda_ice", 1.0, "Weight of the inverse cross-entropy, times lambda_s; 0 for none. (foc)"
+)
 flags.DEFINE_float("lambda_u", 1.0, "Weight of the mutual information. (foc)")
 flags.DEFINE_float(
     "unlabeled_ratio",

@@ -27,6 +27,11 @@ class SemiSupervisedModel(keras.Model):
       hidden_units: width of the heads' hidden layer, 0 for linear heads.
       dropout: share of the features set to 0 before the heads, one mask for all heads.
       seed: of the heads' initial weights and of the dropout masks.
+      batch_statistics: "shared": the views of a batch pass the backbone together; "per_view": one
+        by one, each normalised by its own mean and variance.
+
+    Raises:
+      ValueError: if `batch_statistics` is another word.
     """
 
     views = ()
@@ -34,10 +39,24 @@ class SemiSupervisedModel(keras.Model):
     hyperparameters = ()
 
     def __init__(
-        self, backbone, k_gt, k=0, num_sub_heads=5, hidden_units=0, dropout=0.5, seed=0, name=None
+        self,
+        backbone,
+        k_gt,
+        k=0,
+        num_sub_heads=5,
+        hidden_units=0,
+        dropout=0.5,
+        seed=0,
+        batch_statistics="shared",
+        name=None,
     ):
         """See the class."""
+        if batch_statistics not in ("shared", "per_view"):
+            raise ValueError(
+                f"batch_statistics: expected shared or per_view, found {batch_statistics!r}."
+            )
         super().__init__(name=name)
+        self.batch_statistics = batch_statistics
         self.recipe = None  # build.build_model's arguments, where it made the model
         self.backbone = backbone
         self.k_gt, self.k = k_gt, k
@@ -122,7 +141,7 @@ class SemiSupervisedModel(keras.Model):
         return self.classify(self.extract(inputs, training))
 
     def forward(self, batch, names, training):
-        """Outputs of several views of a batch, passed through the backbone together.
+        """Outputs of several views of a batch.
 
         Args:
           batch: dict with the views.
@@ -132,8 +151,10 @@ class SemiSupervisedModel(keras.Model):
         Returns:
           List of V dicts of outputs.
         """
+        views = [batch[name] for name in names]
         # Differs from the paper: one pass with common batch statistics, not one pass a view.
-        features = self.extract(tf.concat([batch[name] for name in names], axis=0), training)
+        passes = [tf.concat(views, axis=0)] if self.batch_statistics == "shared" else views
+        features = tf.concat([self.extract(images, training) for images in passes], axis=0)
         if training and self.dropout:
             features *= self._dropout_mask(features, len(names))
         outputs = self.classify(features)

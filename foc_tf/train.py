@@ -25,7 +25,7 @@ from foc_tf import flags as foc_flags
 from foc_tf.data import batches, pipeline, reading
 from foc_tf.methods import METHODS
 
-_CHANNELS = {"rgb": 3, "grey": 1}
+_CHANNELS = {"rgb": 3, "grey": 1, "sobel": 3, "sobel_rgb": 3}
 
 
 def check_method_flags(flag_values):
@@ -116,13 +116,20 @@ def make_views(f, model):
     return tuple(result)
 
 
+_METHOD_FLAGS = (
+    *("k", "lambda_s", "lambda_ice", "lambda_u"),
+    *("negatives", "ce_views", "normal_mi_rows"),
+)
+
+
 def make_model(f, num_classes):
     """The compiled model that the flags ask for."""
     hyperparameters = {
-        name: getattr(f, name) for name in ("num_sub_heads", "hidden_units", "dropout", "seed")
+        name: getattr(f, name)
+        for name in ("num_sub_heads", "hidden_units", "dropout", "seed", "batch_statistics")
     }
     cls = METHODS[f.method]
-    for name in ("k", "lambda_s", "lambda_u", "negatives", "ce_views", "normal_mi_rows"):
+    for name in _METHOD_FLAGS:
         if name in cls.hyperparameters:
             hyperparameters[name] = getattr(f, name)
     model = build.build_model(
@@ -132,8 +139,11 @@ def make_model(f, num_classes):
         f.image_size,
         _CHANNELS[f.input],
         f.backbone_weights,
+        f.input if f.input.startswith("sobel") else "pixels",
         **hyperparameters,
     )
+    if f.init_from:
+        build.init_backbone(model, f.init_from)
     model.compile(keras.optimizers.Adam(f.learning_rate))
     return model
 

@@ -4,6 +4,7 @@ Each model maps float images in 0..255 [B, H, W, C] to [B, F]; the range its wei
 first layer. A new backbone is one such function and one line of `BACKBONES`.
 """
 
+from foc_tf.backbones import sobel
 from foc_tf.backbones.efficientnet_lite0 import efficientnet_lite0
 from foc_tf.backbones.resnet34_iic import resnet34_iic
 from foc_tf.backbones.resnet50v2 import resnet50v2
@@ -21,13 +22,14 @@ BACKBONES = {
 }
 
 
-def build(name, image_size, channels=3, weights=None):
+def build(name, image_size, channels=3, weights=None, inputs="pixels"):
     """A backbone by its name.
 
     Args:
       name: a name of `BACKBONES`.
       image_size: side of a square image in pixels, or (H, W).
       channels: C.
+      inputs: "pixels"; "sobel": 2 channels of edges; "sobel_rgb": edges beside the pixels.
       weights: None or "none" (random), "imagenet" where the backbone has it, or a file.
 
     Returns:
@@ -40,4 +42,6 @@ def build(name, image_size, channels=3, weights=None):
     if name not in BACKBONES:
         raise ValueError(f"Unknown backbone {name!r}; known: {', '.join(sorted(BACKBONES))}.")
     height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
-    return BACKBONES[name]((height, width, channels), weights=weights)
+    seen = sobel.channels_of(inputs, channels)
+    backbone = BACKBONES[name]((height, width, seen), weights=weights)
+    return sobel.before(backbone, inputs, (height, width, channels))

@@ -18,8 +18,9 @@ _PRESET = "resnet50_v2_imagenet"
 def resnet50v2_keras_cv(input_shape, weights=None):
     """keras-cv's `ResNetV2Backbone` with ResNet50's blocks, 23,564,800 parameters, and a pooling.
 
-    As many weights as `resnet50v2`, but a group halves the resolution in its first block (Keras: in
-    its last), and pixels are rescaled to 0..1 (x / 255) inside: weights of one do not fit the other.
+    As many weights as `resnet50v2`, but a group halves the resolution in its first block (Keras:
+    in its last) and pixels are rescaled to 0..1 (x / 255) inside: the weights of one are of no use
+    to the other.
 
     Args:
       input_shape: (H, W, C); H and W at least 32.

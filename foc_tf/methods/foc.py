@@ -17,6 +17,7 @@ class FOC(SemiSupervisedModel):
 
     Args:
       lambda_s: weight of the supervised losses.
+      lambda_ice: weight of the inverse cross-entropy, times `lambda_s`; 0 leaves it out (ablation).
       lambda_u: weight of the mutual information.
       negatives: "triplet" (the paper's third view) or "in_batch" (rows of other classes in the
         batch: two passes instead of three).
@@ -33,6 +34,7 @@ class FOC(SemiSupervisedModel):
     hyperparameters = (
         "k",
         "lambda_s",
+        "lambda_ice",
         "lambda_u",
         "negatives",
         "ce_views",
@@ -50,6 +52,7 @@ class FOC(SemiSupervisedModel):
         k_gt,
         k=60,
         lambda_s=1.0,
+        lambda_ice=1.0,
         lambda_u=1.0,
         negatives="triplet",
         ce_views="anchor",
@@ -66,7 +69,7 @@ class FOC(SemiSupervisedModel):
         _check_word("ce_views", ce_views, ("anchor", "both"))
         _check_word("normal_mi_rows", normal_mi_rows, ("all", "labeled"))
         super().__init__(backbone, k_gt, k, **kwargs)
-        self.lambda_s, self.lambda_u = lambda_s, lambda_u
+        self.lambda_s, self.lambda_ice, self.lambda_u = lambda_s, lambda_ice, lambda_u
         self.negatives, self.ce_views, self.normal_mi_rows = negatives, ce_views, normal_mi_rows
 
     @property
@@ -77,13 +80,16 @@ class FOC(SemiSupervisedModel):
             View("positive", "same_class", "iic"),
             View("negative", "other_class", "center_crop"),
         )
-        return views if self.negatives == "triplet" else views[:2]
+        return views if self._uses_triplets() else views[:2]
+
+    def _uses_triplets(self):
+        return self.negatives == "triplet" and self.lambda_ice > 0
 
     def compute_losses(self, batch, training):
         """{"normal_ce", "normal_mi", "over_ice", "over_mi"} of the heads that are trained."""
         supervised = self.stage.use_labels and self.lambda_s > 0
         names = ["anchor", "positive"]
-        if supervised and "over" in self.active_heads and self.negatives == "triplet":
+        if supervised and "over" in self.active_heads and self._uses_triplets():
             names.append("negative")
         outputs = self.forward(batch, names, training)
         labels = batch["label"]
@@ -99,8 +105,9 @@ class FOC(SemiSupervisedModel):
             self.track_largest("over", probs[0])
             information = losses.mutual_information(probs[0], probs[1])
             result["over_mi"] = -self.lambda_u * tf.reduce_mean(information)
-            if supervised:
-                result["over_ice"] = self.lambda_s * self._inverse_cross_entropy(probs, labels)
+            if supervised and self.lambda_ice > 0:
+                weight = self.lambda_s * self.lambda_ice
+                result["over_ice"] = weight * self._inverse_cross_entropy(probs, labels)
         return result
 
     def _normal_information(self, probs, labels):
