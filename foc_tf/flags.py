@@ -53,7 +53,7 @@ flags.DEFINE_float("lambda_s", 1.0, "Weight of the supervised losses. (foc)")
 flags.DEFINE_float(
     "lambda_ice", 1.0, "Weight of the inverse cross-entropy, times lambda_s; 0 for none. (foc)"
 )
-flags.DEFINE_float("lambda_u", 1.0, "Weight of the mutual information. (foc)")
+flags.DEFINE_float("lambda_u", 1.0, "Weight of the mutual information, but in pretext. (foc)")
 flags.DEFINE_float(
     "unlabeled_ratio",
     0.5,

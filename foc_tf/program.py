@@ -11,6 +11,10 @@ from absl import app, flags, logging
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 
+class Failed(RuntimeError):
+    """Ends a program with exit 1 and its message."""
+
+
 def log(message):
     """One line to stderr."""
     print(message, file=sys.stderr, flush=True)

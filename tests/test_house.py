@@ -26,7 +26,7 @@ FLOORS = [
     {"build", "loop", "source_flags"},
     {"evaluate", "benchmark"},
     {"export"},
-    {"train", "prepare", "predict"},
+    {"train", "prepare", "predict", "compare"},
 ]
 
 
@@ -78,6 +78,7 @@ def test_flags_stop_at_the_programs():
         "export.py",
         "benchmark.py",
         "prepare.py",
+        "compare.py",
         "predict.py",
         "source_flags.py",
     }

@@ -18,7 +18,7 @@ class FOC(SemiSupervisedModel):
     Args:
       lambda_s: weight of the supervised losses.
       lambda_ice: weight of the inverse cross-entropy, times `lambda_s`; 0 leaves it out (ablation).
-      lambda_u: weight of the mutual information.
+      lambda_u: weight of the mutual information in stages with labels; 1 in the pretext.
       negatives: "triplet" (the paper's third view) or "in_batch" (rows of other classes in the
         batch: two passes instead of three).
       ce_views: "anchor" (the paper's) or "both": cross-entropy on x1 and x2, half each.
@@ -93,18 +93,20 @@ class FOC(SemiSupervisedModel):
             names.append("negative")
         outputs = self.forward(batch, names, training)
         labels = batch["label"]
+        # The pretext has no other loss: without labels the weight would mean nothing but 0.
+        lambda_u = self.lambda_u if self.stage.use_labels else 1.0
         result = {}
         if "normal" in self.active_heads:
             probs = [output["normal_probs"] for output in outputs]
             self.track_largest("normal", probs[0])
-            result["normal_mi"] = -self.lambda_u * self._normal_information(probs, labels)
+            result["normal_mi"] = -lambda_u * self._normal_information(probs, labels)
             if supervised:
                 result["normal_ce"] = self.lambda_s * self._cross_entropy(probs, labels)
         if "over" in self.active_heads:
             probs = [output["over_probs"] for output in outputs]
             self.track_largest("over", probs[0])
             information = losses.mutual_information(probs[0], probs[1])
-            result["over_mi"] = -self.lambda_u * tf.reduce_mean(information)
+            result["over_mi"] = -lambda_u * tf.reduce_mean(information)
             if supervised and self.lambda_ice > 0:
                 weight = self.lambda_s * self.lambda_ice
                 result["over_ice"] = weight * self._inverse_cross_entropy(probs, labels)
