@@ -20,7 +20,7 @@ import tensorflow as tf
 from absl import flags as absl_flags
 
 import foc_tf
-from foc_tf import build, files, picture, report
+from foc_tf import build, files, picture, report, unsupervised
 from foc_tf import flags as foc_flags
 from foc_tf.data import pipeline, reading
 
@@ -47,6 +47,15 @@ def outputs(model, loader, count, indices, image_size):
         result[name] = np.zeros((count, *values.shape[1:]), np.float32)
         result[name][indices] = values
     return result
+
+
+def name_clusters(model, image_set, loader, image_size):
+    """Puts an unsupervised run's clusters into the order of the validation images' classes."""
+    roles, reference = image_set.roles(), image_set.annotations.reference
+    images = roles.val if len(roles.val) else roles.labeled
+    values = outputs(model, loader, len(reference), images, image_size)
+    clusters = values["normal_probs"][images].argmax(-1)
+    unsupervised.name_outputs(model, clusters, reference[images])
 
 
 def versions():

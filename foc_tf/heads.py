@@ -1,6 +1,7 @@
 """Heads: S copies of one classifier, computed together."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 
@@ -76,6 +77,18 @@ class MultiHead(keras.layers.Layer):
             logits = tf.einsum("bf,sfk->bsk", features, tf.cast(kernel, features.dtype))
         logits = tf.cast(logits, tf.float32) + tf.cast(bias, tf.float32)
         return tf.nn.softmax(logits)
+
+    def reorder(self, orders):
+        """Gives the outputs another order.
+
+        Args:
+          orders: [S, K] int, a permutation for each sub-head: its new output i is the old
+            `orders[s, i]`.
+        """
+        for weight in self.output_weights:
+            old = weight.numpy()
+            index = np.expand_dims(orders, tuple(range(1, old.ndim - 1)))
+            weight.assign(np.take_along_axis(old, np.broadcast_to(index, old.shape), axis=-1))
 
     def get_config(self):
         """The constructor's arguments."""

@@ -44,7 +44,14 @@ def score_normal(probs, labels, votes=None):
       labels: [N] int reference classes.
       votes: [N, C] counts, or None to leave out `kl` and `brier`.
     """
-    result = _classification(labels, probs.argmax(1), probs.shape[1])
+    predicted, num_classes = probs.argmax(1), probs.shape[1]
+    result = _classification(labels, predicted, num_classes)
+    matched = mapping.apply(mapping.hungarian(predicted, labels, num_classes), predicted)
+    clustering = {
+        "hungarian_accuracy": metrics.accuracy(labels, matched),
+        "nmi": metrics.nmi(predicted, labels),
+    }
+    result |= _numbers(clustering, "no image with a reference label")
     if votes is not None:
         agreement = {
             "kl": metrics.kl_divergence(votes, probs),
@@ -198,10 +205,21 @@ class Scorer:
             clusters, self.labels[self.train], num_clusters, len(self.image_set.classes)
         )
 
-    def validation(self):
-        """{"val_<head>_accuracy": float} of the best copies: `over` under the `train` mapping."""
+    def validation(self, unsupervised=False):
+        """{"val_<head>_accuracy": float} of the best copies: `over` under the `train` mapping.
+
+        Args:
+          unsupervised: the normal head's outputs are no classes yet: of its copies the best under
+            the Hungarian matching, and no other head, whose clusters would have labelled images.
+        """
         if not len(self.roles.val):
             return {}
+        if unsupervised:
+            copies = range(self.outputs["normal_probs"].shape[1])
+            scores = [
+                self._sub_head("normal", i, self.roles.val, self.reference, None) for i in copies
+            ]
+            return {"val_normal_accuracy": max(s["hungarian_accuracy"] for s in scores)}
         scores = {
             head: self._sub_head(head, self.best[head], self.roles.val, self.reference, None)
             for head in self.heads

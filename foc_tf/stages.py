@@ -105,3 +105,8 @@ def learning_rate_at(stage, epoch, losses, schedule="plateau", patience=75, fact
         if waited >= patience:
             rate, waited = rate * factor, 0
     return rate
+
+
+def use_labels(stages):
+    """Whether any stage learns from labels; else the run is unsupervised clustering."""
+    return any(stage.use_labels for stage in stages)

@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 from absl import flags as absl_flags
 
-from foc_tf import augment, build, distribution, evaluate, files, loop, report, stages
+from foc_tf import augment, build, checkpoints, distribution, evaluate, files, loop, report, stages
 from foc_tf import export as export_lib
 from foc_tf import flags as foc_flags
 from foc_tf.data import batches, pipeline, reading
@@ -185,11 +185,14 @@ def make_run(f, workdir, image_set, labels, loader, strategy):
     with strategy.scope():
         model = make_model(f, len(image_set.classes))
     sampler = make_sampler(f, image_set, labels, strategy.num_replicas_in_sync)
+    run_stages = make_stages(f, f.method)
     shown = np.union1d(np.flatnonzero(labels >= 0), image_set.roles().val)
 
     def validate():
         values = evaluate.outputs(model, loader, len(labels), shown, f.image_size)
-        return report.Scorer(image_set, labels, values).validation()
+        return report.Scorer(image_set, labels, values).validation(
+            not stages.use_labels(run_stages)
+        )
 
     details = {
         "model": model.recipe,
@@ -208,7 +211,7 @@ def make_run(f, workdir, image_set, labels, loader, strategy):
         make_views(f, model),
         loader,
         f.image_size,
-        make_stages(f, f.method),
+        run_stages,
         loop.Schedule(
             f.alternate_epochs if "alternate_epochs" in METHODS[f.method].hyperparameters else 0,
             f.learning_rate_schedule,
@@ -276,6 +279,9 @@ def main():
 def finish(f, workdir, run, image_set, labels, loader, left_out):
     """Scores the best epoch, writes the report, exports, prints the table."""
     model = build.load(workdir)
+    if not stages.use_labels(run.stages):
+        evaluate.name_clusters(model, image_set, loader, f.image_size)
+        checkpoints.save_best(workdir / "best", model, model.details)
     extra = {"method": f.method, "seed": f.seed, **summary(run), "unreadable": left_out}
     result, scorer = evaluate.write_results(
         workdir, model, image_set, labels, loader, f.image_size, extra
