@@ -94,8 +94,11 @@ def write_results(folder, model, image_set, labels, loader, image_size, extra):
         "classes": list(image_set.classes),
         "versions": versions(),
         "device": _device(),
+        "clusters": scorer.usage(),
         "splits": scorer.splits(),
     }
+    if advice := scorer.advice():
+        result["advice"] = advice
     if not len(scorer.roles.val):
         result["sub_head_reason"] = "no certain validation images: chosen on the labelled ones"
     folder = pathlib.Path(folder)

@@ -10,7 +10,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from foc_tf import mapping, metrics
+from foc_tf import cluster_use, mapping, metrics
 
 SPLITS = ("val", "fuzzy", "hidden", "test")
 
@@ -204,6 +204,30 @@ class Scorer:
         return mapping.majority(
             clusters, self.labels[self.train], num_clusters, len(self.image_set.classes)
         )
+
+    def usage(self, images=None):
+        """{head: `cluster_use.usage` of its best copy} on some images, all if None."""
+        chosen = slice(None) if images is None else images
+        return {
+            head: cluster_use.usage(self.outputs[f"{head}_probs"][chosen, self.best[head]])
+            for head in self.heads
+        }
+
+    def spread(self, images):
+        """{"over_used", "over_entropy" ...}: the numbers of `usage`, for a row of the history."""
+        return {
+            f"{head}_{key}": values[key]
+            for head, values in self.usage(images).items()
+            for key in ("used", "empty_share", "entropy", "confidence")
+        }
+
+    def advice(self):
+        """What to do about the number of clusters, or None."""
+        if "over" not in self.heads:
+            return None
+        used = self.usage()["over"]["used"]
+        num_clusters = self.outputs["over_probs"].shape[2]
+        return cluster_use.advice(used, num_clusters, len(self.image_set.classes))
 
     def validation(self, unsupervised=False):
         """{"val_<head>_accuracy": float} of the best copies: `over` under the `train` mapping.

@@ -19,7 +19,17 @@ import numpy as np
 import tensorflow as tf
 from absl import flags as absl_flags
 
-from foc_tf import augment, build, checkpoints, distribution, evaluate, files, loop, report, stages
+from foc_tf import (
+    augment,
+    build,
+    checkpoints,
+    distribution,
+    evaluate,
+    loop,
+    report,
+    stages,
+    workdirs,
+)
 from foc_tf import export as export_lib
 from foc_tf import flags as foc_flags
 from foc_tf.data import batches, pipeline, reading
@@ -45,47 +55,6 @@ def check_method_flags(flag_values):
                 f"--{name} is a flag of method {', '.join(owners)}; --method={method} has no use "
                 "for it. Remove it."
             )
-
-
-def run_name(argv, dataset, data_dir):
-    """Name of a run: its flagfile's, else its data set's."""
-    # absl does not say afterwards which flagfile was read.
-    words = [*argv, ""]
-    for word, following in zip(words, words[1:]):
-        if word.lstrip("-").startswith("flagfile"):
-            return pathlib.Path(word.partition("=")[2] or following).stem
-    return dataset if data_dir is None else pathlib.Path(data_dir).resolve().name
-
-
-def claim_workdir(workdir, values):
-    """Writes flags.txt, or checks that the run that is there had the same flags.
-
-    Raises:
-      ValueError: if the workdir holds a run with other flags; names them.
-    """
-    stored = workdir / "flags.txt"
-    text = foc_flags.as_flagfile(values)
-    if stored.exists():
-        old, new = (
-            {line for line in t.splitlines() if line.lstrip("-").split("=")[0] not in _FREE}
-            for t in (stored.read_text(encoding="utf-8"), text)
-        )
-        if old != new:
-            raise ValueError(
-                f"workdir: {workdir} holds a run with other flags (there: "
-                f"{' '.join(sorted(old - new)) or 'defaults'}; now: "
-                f"{' '.join(sorted(new - old)) or 'defaults'}). Give another --workdir."
-            )
-        return
-    if workdir.exists() and any(workdir.iterdir()):
-        raise ValueError(
-            f"workdir: {workdir} is not empty and not a run of foc_tf. Give another --workdir."
-        )
-    with files.replacing(stored, "w") as file:
-        file.write(text)
-
-
-_FREE = {name for run_only in foc_flags.RUN_ONLY for name in (run_only, f"no{run_only}")}
 
 
 def make_stages(f, method):
@@ -190,9 +159,8 @@ def make_run(f, workdir, image_set, labels, loader, strategy):
 
     def validate():
         values = evaluate.outputs(model, loader, len(labels), shown, f.image_size)
-        return report.Scorer(image_set, labels, values).validation(
-            not stages.use_labels(run_stages)
-        )
+        scorer = report.Scorer(image_set, labels, values)
+        return scorer.validation(not stages.use_labels(run_stages)) | scorer.spread(shown)
 
     details = {
         "model": model.recipe,
@@ -263,10 +231,12 @@ def main():
     for entry in left_out:
         program.log(f"left out, unreadable: {entry['image']} ({entry['reason']})")
     prepare_keras(f)
-    workdir = pathlib.Path(f.workdir or f"runs/{run_name(sys.argv, f.dataset, f.data_dir)}")
+    workdir = pathlib.Path(
+        f.workdir or f"runs/{workdirs.run_name(sys.argv, f.dataset, f.data_dir)}"
+    )
     loader = pipeline.make_loader(image_set.sources, f.load_size, _CHANNELS[f.input])
     run = make_run(f, workdir, image_set, labels, loader, distribution.make_strategy(f.strategy))
-    claim_workdir(workdir, foc_flags.given())
+    workdirs.claim(workdir, foc_flags.given())
     done, damaged = run.resume()
     for path in damaged:
         program.log(f"damaged checkpoint passed over: {path}")
@@ -287,6 +257,8 @@ def finish(f, workdir, run, image_set, labels, loader, left_out):
         workdir, model, image_set, labels, loader, f.image_size, extra
     )
     print(report.table(result["splits"]))
+    if "advice" in result:
+        program.log(f"note: {result['advice']}.")
     if f.export:
         folder = f.export_dir or f"export/models/{workdir.name}"
         print(f"SavedModel: {export_lib.write(folder, model, scorer, result)}")

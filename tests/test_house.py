@@ -19,6 +19,7 @@ FLOORS = [
         "metrics",
         "views",
         "splitting",
+        "cluster_use",
     },
     {
         "formats",
@@ -31,7 +32,7 @@ FLOORS = [
         "program",
         "flags",
     },
-    {"model", "datasets", "picture", "report"},
+    {"model", "datasets", "picture", "report", "workdirs"},
     {"methods", "checkpoints", "data"},
     {"build", "loop", "source_flags"},
     {"evaluate", "benchmark"},

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from foc_tf import train
+from foc_tf import train, workdirs
 from tests.small_run import ROOT, SMALL, call, command, read_report, run
 
 
@@ -31,8 +31,11 @@ def test_train_leaves_what_the_contract_names(trained):
     history = pd.read_csv(workdir / "history.csv")
     assert history["epoch"].tolist() == [0, 1, 2, 3]
     assert history["stage"].tolist() == ["pretext", "heads_only", "fine_tune", "fine_tune"]
+    assert history["over_used"].between(1, 20).all()
+    assert history["normal_entropy"].between(0, 1).all()
     report = read_report(workdir)
     assert report["labeled"] == 120
+    assert sum(report["clusters"]["over"]["confidence_histogram"]) == report["images"]
     assert [s["name"] for s in report["stages"]] == ["pretext", "heads_only", "fine_tune"]
     for split in ("val", "fuzzy"):
         scores = report["splits"][split]
@@ -153,10 +156,10 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_says_what_to_try(tmp_path):
 
 
 def test_a_run_is_named_after_its_flagfile_or_its_data():
-    assert train.run_name(["x", "--flagfile=configs/a.flags"], "digits", None) == "a"
-    assert train.run_name(["x", "--flagfile", "b.flags", "--k=3"], "digits", None) == "b"
-    assert train.run_name(["x"], "digits", None) == "digits"
-    assert train.run_name(["x"], "prepared", "/data/my_images/") == "my_images"
+    assert workdirs.run_name(["x", "--flagfile=configs/a.flags"], "digits", None) == "a"
+    assert workdirs.run_name(["x", "--flagfile", "b.flags", "--k=3"], "digits", None) == "b"
+    assert workdirs.run_name(["x"], "digits", None) == "digits"
+    assert workdirs.run_name(["x"], "prepared", "/data/my_images/") == "my_images"
 
 
 def test_without_a_workdir_the_run_lies_in_runs(tmp_path):

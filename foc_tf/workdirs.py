@@ -1,0 +1,46 @@
+"""Folders of runs: their names, and that no run overwrites another."""
+
+import pathlib
+
+from foc_tf import files
+from foc_tf import flags as foc_flags
+
+_FREE = {name for run_only in foc_flags.RUN_ONLY for name in (run_only, f"no{run_only}")}
+
+
+def run_name(argv, dataset, data_dir):
+    """Name of a run: its flagfile's, else its data set's."""
+    # absl does not say afterwards which flagfile was read.
+    words = [*argv, ""]
+    for word, following in zip(words, words[1:]):
+        if word.lstrip("-").startswith("flagfile"):
+            return pathlib.Path(word.partition("=")[2] or following).stem
+    return dataset if data_dir is None else pathlib.Path(data_dir).resolve().name
+
+
+def claim(workdir, values):
+    """Writes flags.txt, or checks that the run that is there had the same flags.
+
+    Raises:
+      ValueError: if the workdir holds a run with other flags; names them.
+    """
+    stored = workdir / "flags.txt"
+    text = foc_flags.as_flagfile(values)
+    if stored.exists():
+        old, new = (
+            {line for line in t.splitlines() if line.lstrip("-").split("=")[0] not in _FREE}
+            for t in (stored.read_text(encoding="utf-8"), text)
+        )
+        if old != new:
+            raise ValueError(
+                f"workdir: {workdir} holds a run with other flags (there: "
+                f"{' '.join(sorted(old - new)) or 'defaults'}; now: "
+                f"{' '.join(sorted(new - old)) or 'defaults'}). Give another --workdir."
+            )
+        return
+    if workdir.exists() and any(workdir.iterdir()):
+        raise ValueError(
+            f"workdir: {workdir} is not empty and not a run of foc_tf. Give another --workdir."
+        )
+    with files.replacing(stored, "w") as file:
+        file.write(text)
