@@ -2,6 +2,7 @@
 
 import keras
 
+from foc_tf.backbones.blocks import batch_norm, conv
 from foc_tf.backbones.resnet50v2 import load_h5, weights_source
 
 _BLOCKS = (3, 4, 6, 3)
@@ -56,15 +57,8 @@ def _conv_bn(x, filters, kernel, stride, name):
     if kernel == 3:
         # On both sides, as PyTorch pads; "same" with stride 2 pads on the right only.
         x = keras.layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
-    x = keras.layers.Conv2D(
-        filters,
-        kernel,
-        strides=stride,
-        use_bias=False,
-        kernel_initializer="he_normal",
-        name=f"{name}_conv",
-    )(x)
-    return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_bn")(x)
+    x = conv(x, filters, kernel, stride, f"{name}_conv", padding="valid")
+    return batch_norm(x, name)
 
 
 def _relu(x, name):

@@ -2,6 +2,7 @@
 
 import keras
 
+from foc_tf.backbones.blocks import batch_norm, conv
 from foc_tf.backbones.resnet50v2 import load_h5, weights_source
 
 _FILTERS = (32, 64, 128)
@@ -30,7 +31,7 @@ def wide_resnet28_2(input_shape, weights=None):
     source = weights_source(weights)
     inputs = keras.Input(input_shape, name="image")
     x = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="rescale")(inputs)
-    x = _conv(x, 16, 3, 1, "stem")
+    x = conv(x, 16, 3, 1, "stem")
     for group, filters in enumerate(_FILTERS):
         for index in range(_BLOCKS):
             stride = 2 if group > 0 and index == 0 else 1
@@ -46,25 +47,12 @@ def wide_resnet28_2(input_shape, weights=None):
 def _block(x, filters, stride, name):
     shortcut, activated = x, _bn_relu(x, f"{name}_pre")
     if x.shape[-1] != filters or stride != 1:
-        shortcut = _conv(activated, filters, 1, stride, f"{name}_shortcut")
-    x = _conv(activated, filters, 3, stride, f"{name}_conv1")
-    x = _conv(_bn_relu(x, f"{name}_mid"), filters, 3, 1, f"{name}_conv2")
+        shortcut = conv(activated, filters, 1, stride, f"{name}_shortcut")
+    x = conv(activated, filters, 3, stride, f"{name}_conv1")
+    x = conv(_bn_relu(x, f"{name}_mid"), filters, 3, 1, f"{name}_conv2")
     return keras.layers.Add(name=f"{name}_add")([shortcut, x])
 
 
-def _conv(x, filters, kernel, stride, name):
-    return keras.layers.Conv2D(
-        filters,
-        kernel,
-        strides=stride,
-        padding="same",
-        use_bias=False,
-        kernel_initializer="he_normal",
-        name=name,
-    )(x)
-
-
 def _bn_relu(x, name):
-    # 0.9: small data sets have few steps an epoch; 0.99 would long remember the random start.
-    x = keras.layers.BatchNormalization(momentum=0.9, name=f"{name}_bn")(x)
+    x = batch_norm(x, name)
     return keras.layers.LeakyReLU(_SLOPE, name=f"{name}_relu")(x)
