@@ -3,7 +3,9 @@
 from absl import flags
 
 # --- data
-flags.DEFINE_string("dataset", "prepared", "Reader: prepared, folder, digits, or tfds:NAME.")
+flags.DEFINE_string(
+    "dataset", "prepared", "Reader: prepared, folder, digits, or tfds:NAME[:LABEL]."
+)
 flags.DEFINE_string(
     "data_dir",
     None,

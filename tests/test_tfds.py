@@ -90,6 +90,17 @@ def test_plain_labels_are_one_vote_and_the_test_split_stays(tmp_path, mocked):
     assert image_set.original is None
 
 
+def test_one_of_several_labels(tmp_path, mocked):
+    with mock(mocked("cifar100", train=20, test=20)):
+        expected = [int(e[1]) for e in drawn("cifar100", "train", "coarse_label")]
+        coarse = tfds_reader.read("cifar100:coarse_label", tmp_path)
+        fine = tfds_reader.read("cifar100", tmp_path)
+        with pytest.raises(ValueError, match="coarse_label, label|label, coarse_label"):
+            tfds_reader.read("cifar100:rough", tmp_path)
+    assert (len(coarse.classes), len(fine.classes)) == (20, 100)
+    assert coarse.votes.argmax(axis=1).tolist() == expected * 2
+
+
 def test_labels_of_an_unlabelled_split_do_not_count(tmp_path, mocked):
     with mock(mocked("cifar10", train=20, unlabelled=20, extra=20)):
         image_set = tfds_reader.read("cifar10", tmp_path)

@@ -26,7 +26,8 @@ def read(name, data_dir=None, certain_threshold=None, seed=0, beam_runner=None, 
     """Reads an image classification data set of TFDS, or a builder of foc_tf.datasets.
 
     Args:
-      name: as TFDS has it, `cifar10`, `fuzzy_plankton/slice2`, `stl10_semi`.
+      name: as TFDS has it, `cifar10`, `fuzzy_plankton/slice2`, `stl10_semi`; of several class
+        labels one after a colon, `cifar100:coarse_label`.
       data_dir: TFDS's folder, its own default if None. Files that are fetched by hand
         (Plankton.zip, stl10_binary.tar.gz) lie here or in downloads/manual of it.
       certain_threshold: overrides that of the data set.
@@ -64,19 +65,20 @@ def prepare(name, data_dir=None, beam_runner=None, beam_options=()):
     Raises:
       ValueError: as `read`.
     """
+    name, _, label = name.partition(":")
     with finding.quiet():
         builder = finding.find(name, data_dir)
         root = pathlib.Path(data_dir or builder.data_dir_root).expanduser()
-        folder = root / "foc_tf" / builder.info.full_name
+        folder = root / "foc_tf" / label / builder.info.full_name
         if not folder.is_dir():
             finding.obtain(builder, beam_runner, beam_options)
-            _write(builder, folder)
+            _write(builder, folder, label)
     return folder
 
 
-def _write(builder, folder):
+def _write(builder, folder, label):
     votes = VOTES.get(builder.name) or Votes((), None)
-    keys = examples.keys(builder)
+    keys = examples.keys(builder, label)
     roles = examples.roles(builder, votes.splits)
     classes = [str(name).strip() for name in builder.info.features[keys[1]].names]
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")

@@ -7,17 +7,18 @@ _UNLABELLED = ("unlabelled", "unlabeled", "unsupervised")
 _NAME_KEYS = ("image_path", "file_name", "id")
 
 
-def keys(builder):
+def keys(builder, label=""):
     """Names of the features that hold the image and its class.
 
     Args:
       builder: `tfds.core.DatasetBuilder`.
+      label: name of the class label, where there are several; "" for `label` or the only one.
 
     Returns:
       (image, label).
 
     Raises:
-      ValueError: if it is not one image with one class label.
+      ValueError: if it is not one image with one class label, or has none of that name.
     """
     import tensorflow_datasets as tfds
 
@@ -25,7 +26,14 @@ def keys(builder):
     features = dict(features.items()) if isinstance(features, tfds.features.FeaturesDict) else {}
     images = [k for k, f in features.items() if type(f) is tfds.features.Image]
     labels = [k for k, f in features.items() if isinstance(f, tfds.features.ClassLabel)]
-    if "label" in labels:
+    if label:
+        if label not in labels:
+            raise ValueError(
+                f"dataset: tfds:{builder.name}:{label}: expected one of the class labels "
+                f"{', '.join(labels) or '(there is none)'}."
+            )
+        labels = [label]
+    elif "label" in labels:
         labels = ["label"]  # beside coarser classes, or single annotators' answers
     if len(images) != 1 or len(labels) != 1:
         raise ValueError(
