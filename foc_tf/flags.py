@@ -82,6 +82,14 @@ flags.DEFINE_integer(
 )
 flags.DEFINE_integer("pretext_epochs", 500, "Warm-up epochs without labels; 0 skips them. (foc)")
 
+flags.DEFINE_enum(
+    "pretext_partners",
+    "self",
+    ["self", "same_class"],
+    "Second view in pretext: the image itself, or another labelled image of its class (an upper "
+    "bound: it uses labels). (foc)",
+)
+
 # --- training
 flags.DEFINE_integer("heads_only_epochs", 100, "Epochs with a frozen backbone; 0 skips them.")
 flags.DEFINE_integer("fine_tune_epochs", 500, "Epochs that train everything with labels.")

@@ -15,7 +15,7 @@ import pandas as pd
 from foc_tf import checkpoints, files
 from foc_tf.data import pipeline
 from foc_tf.stages import blocks, learning_rate_at
-from foc_tf.views import without_labels
+from foc_tf.views import stage_views
 
 # Mean share of a batch in the largest cluster of the best-spread copy that counts as a collapse.
 _COLLAPSED = 0.999
@@ -107,7 +107,7 @@ class Run:
             self._fit(block, first)
 
     def _fit(self, block, first):
-        views = self.views if block.stage.use_labels else without_labels(self.views)
+        views = stage_views(self.views, block.stage)
         steps = self.sampler.steps_per_epoch
         batches = pipeline.training_batches(
             self.sampler, views, self.loader, self.image_size, start_step=first * steps
@@ -173,7 +173,7 @@ class Run:
         return row
 
     def _images(self, block):
-        views = self.views if block.stage.use_labels else without_labels(self.views)
+        views = stage_views(self.views, block.stage)
         if "over" not in block.heads:
             views = [view for view in views if view.partner != "other_class"]
         return self.sampler.steps_per_epoch * self.sampler.batch_size * len(views)

@@ -15,6 +15,7 @@ class Stage:
       train_backbone: False freezes the backbone, which then also runs in inference mode (batch norm
         uses its moving statistics; the authors' code lets it go on with batch statistics).
       use_labels: False hides all labels: no supervised loss, no supervised augmentation.
+      class_partners: supervised augmentation without a supervised loss (the dagger of table 4).
     """
 
     name: str
@@ -22,6 +23,7 @@ class Stage:
     learning_rate: float
     train_backbone: bool = True
     use_labels: bool = True
+    class_partners: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,10 +43,17 @@ def warm_up_stages(
     fine_tune_epochs=500,
     learning_rate=1e-4,
     heads_learning_rate=1e-3,
+    pretext_partners="self",
 ):
     """The paper's three stages (Schmarje et al., 2020, 3.5 and 4.2) without the empty ones."""
     stages = (
-        Stage("pretext", pretext_epochs, learning_rate, use_labels=False),
+        Stage(
+            "pretext",
+            pretext_epochs,
+            learning_rate,
+            use_labels=False,
+            class_partners=pretext_partners == "same_class",
+        ),
         Stage("heads_only", heads_only_epochs, heads_learning_rate, train_backbone=False),
         Stage("fine_tune", fine_tune_epochs, learning_rate),
     )

@@ -65,6 +65,7 @@ def make_stages(f, method):
         f.fine_tune_epochs,
         f.learning_rate,
         f.heads_learning_rate,
+        f.pretext_partners,
     )
     if not result:
         raise ValueError("fine_tune_epochs: all stages have 0 epochs; give at least one.")

@@ -20,6 +20,15 @@ class View:
     augmentation: str
 
 
+def stage_views(views, stage):
+    """The views that a `stages.Stage` shows."""
+    if stage.use_labels:
+        return views
+    if stage.class_partners:
+        return tuple(view for view in views if view.partner != "other_class")
+    return without_labels(views)
+
+
 def without_labels(views):
     """The views of a stage that uses no labels: own images only, no view of another class."""
     return tuple(

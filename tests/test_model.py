@@ -9,7 +9,7 @@ import foc_tf
 from foc_tf.heads import MultiHead
 from foc_tf.methods import METHODS
 from foc_tf.stages import Stage, blocks, learning_rate_at, warm_up_stages
-from foc_tf.views import View, without_labels
+from foc_tf.views import View, stage_views, without_labels
 
 
 def tiny_backbone(channels=1):
@@ -248,3 +248,14 @@ def test_learning_rates():
 def test_views_without_labels_show_only_own_images():
     views = (View("a", "self", "x"), View("b", "same_class", "y"), View("c", "other_class", "z"))
     assert without_labels(views) == (View("a", "self", "x"), View("b", "self", "y"))
+
+
+def test_views_of_a_stage():
+    views = (View("a", "self", "x"), View("b", "same_class", "y"), View("c", "other_class", "z"))
+    pretext, _, fine_tune = warm_up_stages(1, 1, 1)
+    assert stage_views(views, fine_tune) == views
+    assert stage_views(views, pretext) == without_labels(views)
+    # Table 4's upper bound: images of one class beside each other, and still no third view.
+    bound = warm_up_stages(1, 1, 1, pretext_partners="same_class")[0]
+    assert stage_views(views, bound) == views[:2]
+    assert not bound.use_labels

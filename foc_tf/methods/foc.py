@@ -42,6 +42,7 @@ class FOC(SemiSupervisedModel):
         "alternate_epochs",
         "unlabeled_ratio",
         "pretext_epochs",
+        "pretext_partners",
         "augment_positive",
         "augment_negative",
     )
