@@ -1,9 +1,12 @@
 """compare: a grid of real small runs, and what it says of wrong rows."""
 
 import json
+import os
 import shlex
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -42,6 +45,28 @@ def test_a_grid_is_run_once_and_its_table_is_the_reports(tmp_path):
     assert failing.returncode == 1
     assert "bad-3.log" in failing.stderr
     assert "more clusters than" in (grid / "bad-3.log").read_text()
+
+
+def test_a_stopped_grid_says_so_and_starts_no_other_run(tmp_path):
+    (tmp_path / "base.flags").write_text("\n".join([*SMALL, "--fine_tune_epochs=5000"]) + "\n")
+    command = [sys.executable, "-m", "foc_tf.compare", f"--base={tmp_path / 'base.flags'}"]
+    process = subprocess.Popen(
+        [*command, f"--root={tmp_path / 'grid'}", "--row=a:", "--row=b:"],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        # Like a terminal: both programs are told, and neither was born deaf to it.
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    until = time.time() + 120
+    while not (tmp_path / "grid/a-0/history.csv").exists() and time.time() < until:
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    assert "goes on where it stopped" in process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert "goes on from the last finished epoch" in (tmp_path / "grid/a-0.log").read_text()
+    assert not (tmp_path / "grid/b-0.log").exists()
 
 
 def test_mean_and_deviation_by_hand():
