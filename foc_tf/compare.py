@@ -4,6 +4,7 @@ Every run has its own workdir below --root and goes on where it was stopped; a r
 there is not run again. The table is made from the reports, so it can be looked at in between.
 """
 
+import contextlib
 import pathlib
 import re
 import shlex
@@ -16,6 +17,7 @@ from absl import flags
 from foc_tf import files, program
 
 FLAGS = flags.FlagValues()
+_SECONDS_TO_STOP = 20
 
 
 def _define(define, name, default, text):
@@ -177,15 +179,20 @@ def main():
 
 def _run(arguments, workdir):
     """Whether a run of train came to its end; what it says is in <workdir>.log."""
+    command = [sys.executable, "-m", "foc_tf.train", *arguments]
     with open(workdir.with_name(f"{workdir.name}.log"), "ab") as log:
-        done = subprocess.run(
-            [sys.executable, "-m", "foc_tf.train", *arguments],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    if done.returncode in (program.EXIT_INTERRUPTED, -2):
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:
+            # The terminal has told the run too, which then ends by itself.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_SECONDS_TO_STOP)
+            process.kill()
+            raise
+    if code in (program.EXIT_INTERRUPTED, -2):
         raise KeyboardInterrupt
-    return done.returncode == 0
+    return code == 0
 
 
 if __name__ == "__main__":
