@@ -11,6 +11,7 @@ import zipfile
 import numpy as np
 
 from foc_tf import files
+from foc_tf.keras_compat import loss_scale_variables
 
 KEEP = 2
 
@@ -64,7 +65,7 @@ def restore_latest(directory, model):
 
 
 def _optimizer_variables(model):
-    return list(model.optimizer.variables)
+    return [*model.optimizer.variables, *loss_scale_variables(model.optimizer)]
 
 
 def _assign(path, model, arrays):
@@ -81,9 +82,9 @@ def _assign(path, model, arrays):
 
 
 def reset_optimizer(model):
-    """Zeroes the optimizer's moments and step count; the learning rate stays."""
+    """Zeroes the optimizer's moments and step count; learning rate and loss scale stay."""
     rate = float(np.asarray(model.optimizer.learning_rate))
-    for variable in _optimizer_variables(model):
+    for variable in model.optimizer.variables:
         variable.assign(np.zeros(variable.shape, np.asarray(variable).dtype))
     model.optimizer.learning_rate = rate
 
