@@ -26,10 +26,10 @@ from foc_tf import (
     from_flags,
     loop,
     report,
+    serving,
     stages,
     workdirs,
 )
-from foc_tf import export as export_lib
 from foc_tf import flags as foc_flags
 from foc_tf.data import pipeline, reading
 
@@ -186,7 +186,7 @@ def finish(f, workdir, run, image_set, labels, loader, left_out):
         program.log(f"note: {result['advice']}.")
     if f.export:
         folder = f.export_dir or f"export/models/{workdir.name}"
-        print(f"SavedModel: {export_lib.write(folder, model, scorer, result)}")
+        print(f"SavedModel: {serving.write(folder, model, scorer, result)}")
     if "over" in scorer.heads:
         print(f"clusters: {workdir / 'clusters.png'}")
     print(f"report: {workdir / 'report.json'}")

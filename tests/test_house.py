@@ -35,7 +35,7 @@ FLOORS = [
     {"model", "datasets", "picture", "report", "workdirs"},
     {"methods", "checkpoints", "data"},
     {"build", "loop", "source_flags"},
-    {"evaluate", "benchmark", "from_flags"},
+    {"evaluate", "benchmark", "from_flags", "serving"},
     {"export"},
     {"train", "prepare", "predict", "compare"},
 ]
