@@ -15,14 +15,25 @@ SIDE = 16
 def network(channels=3, **changed):
     """A network whose outputs differ from image to image as a trained one's do."""
     model = foc_tf.build_model("foc", "small_resnet", 10, SIDE, channels, k=20, num_sub_heads=2)
-    for head in (model.normal_head, model.over_head):
-        head.set_weights([40 * weights for weights in head.get_weights()])
+    _spread(model, channels)
     model.details = {
         **dict.fromkeys(("dataset", "licence", "method", "seed", "versions"), ""),
         **{"classes": [str(c) for c in range(10)], "load_size": SIDE, "image_size": SIDE},
         **changed,
     }
     return model
+
+
+def _spread(model, channels):
+    """Centres and widens the heads: an untrained network says nearly the same of all images."""
+    rng = np.random.default_rng(0)
+    shades = rng.uniform(0, 255, (60, 1, 1, channels)) + rng.normal(0, 30, (60, SIDE, SIDE, 1))
+    features = model.extract(np.clip(shades, 0, 255).astype(np.float32)).numpy()
+    for head in (model.normal_head, model.over_head):
+        kernel, bias = head.get_weights()
+        logits = np.einsum("bf,sfk->bsk", features, kernel)
+        kernel = kernel * 2 / logits.std(0)[:, None]
+        head.set_weights([kernel, bias - np.einsum("f,sfk->sk", features.mean(0), kernel)])
 
 
 def scorer(model):

@@ -1,5 +1,6 @@
 """The tf.Module that becomes the SavedModel: images or encoded bytes of any size -> outputs."""
 
+import numpy as np
 import tensorflow as tf
 
 from foc_tf.augment import AUGMENTATIONS
@@ -36,7 +37,7 @@ class Served(tf.Module):
         """See the class."""
         super().__init__()
         self.model, self.best, self.all_heads = model, dict(best), all_heads
-        self.cluster_classes = tf.constant(cluster_classes, tf.int32)
+        self.cluster_classes = np.asarray(cluster_classes, np.int32)
         self.load_size, self.image_size, self.channels = load_size, image_size, channels
 
     def predict_loaded(self, loaded):
