@@ -90,15 +90,22 @@ def _no_row(bad, message):
 
 
 def _checks(image):
-    shape = tf.shape(image, tf.int64)
-    finite = tf.reduce_all(tf.math.is_finite(image), axis=(1, 2, 3))
+    # The signature's shape is a promise that a server need not hold callers to.
+    shape = tf.shape(tf.compat.v1.placeholder_with_default(image, None), tf.int64)
+    right = tf.debugging.Assert(
+        tf.equal(tf.size(shape), 4) & tf.equal(shape[-1], 3),
+        ["image: expected the shape [N, height, width, 3], found", shape],
+    )
+    with tf.control_dependencies([right]):
+        image, pixels = tf.identity(image), tf.reduce_prod(shape[1:3])
     size = tf.debugging.Assert(
-        (shape[1] * shape[2] <= MAX_PIXELS) & (shape[1] * shape[2] > 0),
+        (pixels <= MAX_PIXELS) & (pixels > 0),
         [
             f"image: expected 1 to {MAX_PIXELS:,} pixels an image, found height and width",
             shape[1:3],
         ],
     )
+    finite = tf.reduce_all(tf.math.is_finite(image), axis=(1, 2, 3))
     return [size, _no_row(~finite, "image: a value is not a finite number")]
 
 
