@@ -61,7 +61,7 @@ class Rest:
             reason = error.read().decode(errors="replace")[:500]
             kind = Unavailable if error.code in LATER else Refused
             raise kind(f"HTTP {error.code}: {reason}") from None
-        except (OSError, http.client.HTTPException, json.JSONDecodeError) as error:
+        except (OSError, http.client.HTTPException, ValueError, LookupError) as error:
             raise Unavailable(f"{type(error).__name__}: {error}") from None
 
 
@@ -173,8 +173,16 @@ def answers(service, paths, args):
     """Yields (path, answer) in order; `workers` batches are on their way at once."""
 
     def send(batch):
-        contents = [path.read_bytes() for path in batch]
-        return zip(batch, predict(service, contents, args.deadline, args.retries))
+        contents, found = {}, {}
+        for path in batch:
+            try:
+                contents[path] = path.read_bytes()
+            except OSError as error:
+                found[path] = {"error": f"not read: {error}"}
+        if contents:
+            sent = predict(service, list(contents.values()), args.deadline, args.retries)
+            found |= zip(contents, sent)
+        return [(path, found[path]) for path in batch]
 
     batches = [paths[i : i + args.batch] for i in range(0, len(paths), args.batch)]
     with concurrent.futures.ThreadPoolExecutor(args.workers) as pool:
@@ -211,7 +219,7 @@ def find(folder):
     """The images under a folder, in order."""
     if folder.is_file():
         return [folder]
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGES and p.is_file())
+    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGES and not p.is_dir())
 
 
 def main(argv=None):

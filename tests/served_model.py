@@ -1,6 +1,10 @@
 """An untrained network, exported as any other, and images of all kinds to send to it."""
 
+import atexit
+import functools
 import io
+import pathlib
+import tempfile
 
 import numpy as np
 from PIL import Image
@@ -8,26 +12,27 @@ from PIL import Image
 import foc_tf
 from foc_tf import report
 from foc_tf.data import digits, pipeline
+from foc_tf.serving import write
 
 SIDE = 16
 
 
-def network(channels=3, **changed):
+def network(channels=3, backbone="small_resnet", side=SIDE, **changed):
     """A network whose outputs differ from image to image as a trained one's do."""
-    model = foc_tf.build_model("foc", "small_resnet", 10, SIDE, channels, k=20, num_sub_heads=2)
-    _spread(model, channels)
+    model = foc_tf.build_model("foc", backbone, 10, side, channels, k=20, num_sub_heads=2)
+    _spread(model, side, channels)
     model.details = {
         **dict.fromkeys(("dataset", "licence", "method", "seed", "versions"), ""),
-        **{"classes": [str(c) for c in range(10)], "load_size": SIDE, "image_size": SIDE},
+        **{"classes": [str(c) for c in range(10)], "load_size": side, "image_size": side},
         **changed,
     }
     return model
 
 
-def _spread(model, channels):
+def _spread(model, side, channels):
     """Centres and widens the heads: an untrained network says nearly the same of all images."""
     rng = np.random.default_rng(0)
-    shades = rng.uniform(0, 255, (60, 1, 1, channels)) + rng.normal(0, 30, (60, SIDE, SIDE, 1))
+    shades = rng.uniform(0, 255, (60, 1, 1, channels)) + rng.normal(0, 30, (60, side, side, 1))
     features = model.extract(np.clip(shades, 0, 255).astype(np.float32)).numpy()
     for head in (model.normal_head, model.over_head):
         kernel, bias = head.get_weights()
@@ -44,6 +49,17 @@ def scorer(model):
         for head, width in (("normal", 10), ("over", 20))
     }
     return report.Scorer(image_set, image_set.training_labels(), outputs)
+
+
+@functools.cache
+def exported():
+    """(folder of version 1 of "digits", network, scorer), made once: an export takes seconds."""
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    model = network()
+    made = scorer(model)
+    path = write(pathlib.Path(folder.name) / "digits", model, made, {"splits": {}})
+    return path, model, made
 
 
 def encode(image, kind, **options):
@@ -103,8 +119,8 @@ def damaged_images():
 
 def expected(model, encoded, best):
     """What `model.predict` says of encoded images that evaluation's decoder has read."""
-    channels = model.recipe["channels"]
-    loaded = np.stack([pipeline.decode(e, SIDE, channels).numpy() for e in encoded])
+    side, channels = model.recipe["image_size"], model.recipe["channels"]
+    loaded = np.stack([pipeline.decode(e, side, channels).numpy() for e in encoded])
     outputs = model.predict(loaded.astype(np.float32), verbose=0)
     over = outputs["over_probs"][:, best["over"]]
     return {

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from foc_tf.data import pipeline
-from foc_tf.serving import image_header, module, write
+from foc_tf.serving import image_header, module
 from tests import served_model
 from tests.served_model import SIDE, colours, encode
 
@@ -18,10 +18,8 @@ GOOD, DAMAGED = served_model.good_images(), served_model.damaged_images()
 
 
 @pytest.fixture(scope="module")
-def loaded(tmp_path_factory):
-    model = served_model.network()
-    scorer = served_model.scorer(model)
-    path = write(tmp_path_factory.mktemp("m") / "m", model, scorer, {"splits": {}})
+def loaded():
+    path, model, scorer = served_model.exported()
     return tf.saved_model.load(str(path)), model, scorer.best
 
 

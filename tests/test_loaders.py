@@ -22,12 +22,9 @@ INVALID_ARGUMENT = 3
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory):
+def served():
     """(version's folder, network, best sub-heads, what model.predict says of IMAGES)."""
-    model = served_model.network()
-    scorer = served_model.scorer(model)
-    folder = tmp_path_factory.mktemp("m") / "digits"
-    path = saved_model.write(folder, model, scorer, {"splits": {}})
+    path, model, scorer = served_model.exported()
     return path, model, scorer.best, served_model.expected(model, IMAGES, scorer.best)
 
 
