@@ -1,6 +1,7 @@
 """export: what lies in a version's folder, and what its flags change."""
 
 import json
+import subprocess
 import sys
 
 import numpy as np
@@ -13,7 +14,7 @@ from foc_tf.data import pipeline
 from foc_tf.serving import cluster_names, conversion, saved_model, warmup
 from tests import served_model
 from tests.served_model import SIDE
-from tests.small_run import SMALL, call, run
+from tests.small_run import ROOT, SMALL, call, run
 
 CLASSES = [str(c) for c in range(10)]
 
@@ -122,6 +123,16 @@ def test_warm_up_requests_are_what_tf_serving_reads(version):
         assert found["class_probs"].shape == (1, 10)
         seen.append(request.model_spec.signature_name)
     assert sorted(seen) == sorted(saved_model.SIGNATURES)
+
+
+def test_importing_leaves_the_devices_to_the_program():
+    """What computes at import takes all devices as they are: no logical ones, no workers after."""
+    code = (
+        "import foc_tf.train, foc_tf.export; from tensorflow.python.eager import context; "
+        "assert not context.context()._initialized"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
 
 
 def test_long_messages_have_long_lengths():

@@ -13,8 +13,6 @@ ROWS_AT_ONCE = 128
 DECODED_AT_ONCE = 4
 MAX_PIXELS = 100_000_000  # what foc_tf.prepare takes by default
 _GOOD, _NO_IMAGE, _TOO_LARGE = 0, 1, 2
-# A whole PNG of one pixel: a batch is never empty, nor are all its rows bad.
-_SPARE = tf.io.encode_png(tf.zeros((1, 1, 3), tf.uint8)).numpy()
 
 
 class Served(tf.Module):
@@ -137,7 +135,9 @@ def decoded(image_bytes, load_size, channels):
         return row, loaded, problem
 
     count = tf.size(image_bytes)
-    encoded = tf.concat([image_bytes, [_SPARE]], axis=0)
+    # A batch is never empty, nor are all its rows bad.
+    spare = tf.io.encode_png(tf.zeros((1, 1, 3), tf.uint8))
+    encoded = tf.concat([image_bytes, [spare]], axis=0)
     images = tf.data.Dataset.from_tensor_slices((tf.range(count + 1), encoded))
     images = images.map(read, num_parallel_calls=DECODED_AT_ONCE, deterministic=True)
     images = images.ignore_errors().batch(tf.cast(count + 1, tf.int64))
