@@ -136,7 +136,7 @@ class SemiSupervisedModel(keras.Model):
             self.train_function = self._compiled_step(force)
             return self.train_function
         # The optimizer counts the stage's steps, also over a stop.
-        done = itertools.count(int(self.optimizer.iterations))
+        done = itertools.count(int(self._step()))
 
         def in_turn(iterator):
             turn = next(done) // self._turn_steps
