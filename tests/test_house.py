@@ -33,7 +33,7 @@ FLOORS = [
         "flags",
     },
     {"model", "datasets", "picture", "report", "workdirs"},
-    {"methods", "checkpoints", "data"},
+    {"methods", "checkpoints", "data", "summaries"},
     {"build", "loop", "source_flags"},
     {"evaluate", "benchmark", "from_flags"},
     {"export"},
