@@ -36,7 +36,7 @@ FLOORS = [
     {"methods", "checkpoints", "data"},
     {"build", "loop", "source_flags"},
     {"evaluate", "benchmark"},
-    {"export"},
+    {"export", "predicting"},
     {"train", "prepare", "predict", "compare"},
 ]
 

@@ -67,6 +67,15 @@ class Tree:
         """Path of a file outside an archive, None inside."""
         return None if self.is_archive else self.path / name
 
+    def size(self, name):
+        """Size of a file in bytes as its folder or archive says, -1 if it is gone."""
+        if self.is_archive:
+            return self._members[name].file_size
+        try:
+            return os.stat(self.path / name).st_size
+        except OSError:
+            return -1
+
     def images(self, under=""):
         """Names of the image files below a folder, by their extension."""
         return [n for n in self.names if n.startswith(under) and suffix(n) in IMAGE_EXTENSIONS]
