@@ -1,0 +1,271 @@
+"""Predicting as rows come: the same as in memory, in every format, wherever it was stopped."""
+
+import csv
+import io
+import itertools
+import os
+import re
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from foc_tf.formats import FORMATS, listing
+from foc_tf.formats.predictions import WRITERS
+from foc_tf.predicting import local, models, streaming
+from foc_tf.predicting.progress import Progress, duration
+from tests.making import png, write
+from tests.small_model import exported
+from tests.small_run import ROOT
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return models.load(exported(tmp_path_factory.mktemp("model")))
+
+
+HEADER = "object_id\timg_file_name\timg_rank\tobject_annotation_status\tobject_annotation_category"
+
+
+@pytest.fixture
+def source(tmp_path):
+    """30 images of 17 objects, whose images do not lie together; 3 unreadable."""
+    files = {f"{i:02}.png": png(8 * i, size=4 + i % 5) for i in range(30)}
+    files |= {f"{i:02}.png": b"?" * i for i in (0, 11, 29)}
+    lines = [f"ö{i % 17}\t{i:02}.png\t{i}\tpredicted\tegg" for i in range(30)]
+    return write(tmp_path / "in", files | {"ecotaxa_x.tsv": "\n".join([HEADER, *lines])})
+
+
+def read_ecotaxa(tree):
+    collection = FORMATS["ecotaxa"](tree, object_images="all")
+    # Not an object after the other, as a prepared dataset may have them.
+    order = sorted(range(len(collection)), key=lambda item: collection.files[item])
+    for name in ("keys", "files", "objects"):
+        values = getattr(collection, name)
+        setattr(collection, name, [values[item] for item in order])
+    return collection
+
+
+def contents(path):
+    """Bytes of an output without the moment at which it was made."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            return {name: archive.read(name) for name in archive.namelist()}
+    return re.sub(rb'"created_at": "[^"]*"', b"", path.read_bytes())
+
+
+class Stopped(Exception):
+    pass
+
+
+def stop_after(count):
+    def progress(done):
+        if done >= count:
+            raise Stopped
+
+    return progress
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_rows_as_they_come_are_those_of_memory_also_after_stops(model, source, tmp_path, kind):
+    expected = streaming.predict(model, read_ecotaxa(source), batch_size=4)
+    WRITERS[kind](tmp_path / "expected", expected)
+    job = local.Job(model, read_ecotaxa(source), tmp_path / "o" / "x", kind, 4)
+    for count in (4, 8, 20):
+        with pytest.raises(Stopped):
+            local.run(job, progress=stop_after(count))
+        assert not job.output.exists()
+        assert (tmp_path / "o" / "x.partial").stat().st_size
+    begun = []
+    rows, unreadable, listed = local.run(job, lambda done, total: begun.append((done, total)))
+    assert begun[0][0] >= 20
+    assert begun[0][1] == 30
+    assert contents(job.output) == contents(tmp_path / "expected")
+    assert (rows, unreadable) == (27 if kind in ("csv", "dcic") else 17, 3)
+    with open(listed, encoding="utf-8", newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [row["image"] for row in table] == ["00.png", "11.png", "29.png"]
+    assert table[0]["reason"] == "the file is empty"
+    assert sorted(p.name for p in job.output.parent.iterdir()) == ["x", "x.unreadable.csv"]
+
+
+def test_another_model_source_or_flag_is_refused(model, source, tmp_path):
+    job = {"model": model, "collection": read_ecotaxa(source), "output": tmp_path / "x"}
+    with pytest.raises(Stopped):
+        local.run(local.Job(**job, batch_size=4), progress=stop_after(8))
+    with pytest.raises(ValueError, match="another batch_size .there: 4; now: 5"):
+        local.run(local.Job(**job, batch_size=5))
+    (tmp_path / "in" / "05.png").write_bytes(png(7, size=40))
+    with pytest.raises(ValueError, match="another source"):
+        local.run(local.Job(**job, batch_size=4))
+
+
+def test_a_model_with_other_bytes_has_another_digest(tmp_path):
+    for name, content in (("a", b"1"), ("b", b"1"), ("c", b"2")):
+        (tmp_path / name / "assets").mkdir(parents=True)
+        (tmp_path / name / "assets" / "classes.txt").write_bytes(content)
+    digests = [models._digest(sorted((tmp_path / name).rglob("*.txt"))) for name in ("a", "b", "c")]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_what_cannot_be_written_is_said_before_the_first_image(model, tmp_path):
+    collection = FORMATS["folder"](write(tmp_path / "in", {"a.png": None}))
+    for kind in ("ecotaxa", "morphocluster"):
+        with pytest.raises(ValueError, match="ids of the objects"):
+            local.run(local.Job(model, collection, tmp_path / "x", kind))
+    table = f"{HEADER}\no1\ta.png\t0\tvalidated\tegg\n"
+    agreed = FORMATS["ecotaxa"](write(tmp_path / "e", {"a.png": None, "ecotaxa_1.tsv": table}))
+    with pytest.raises(ValueError, match="annotators agree on all.*--include_labelled"):
+        local.run(local.Job(model, agreed, tmp_path / "x", "ecotaxa"))
+    with pytest.raises(ValueError, match="batch_size"):
+        local.run(local.Job(model, collection, tmp_path / "x", batch_size=0))
+    assert not list(tmp_path.glob("x*"))
+
+
+def test_no_usable_image_leaves_the_reasons_only(model, tmp_path):
+    collection = FORMATS["folder"](write(tmp_path / "in", {"a.png": b"x"}))
+    with pytest.raises(ValueError, match="no image of .* the reasons are in"):
+        local.run(local.Job(model, collection, tmp_path / "x.csv"))
+    assert [p.name for p in tmp_path.glob("x*")] == ["x.csv.unreadable.csv"]
+
+
+class Poisoned:
+    """A model whose TensorFlow cannot decode what Pillow could."""
+
+    def __init__(self, model):
+        self.model, self.sizes = model, []
+
+    def predict(self, encoded):
+        self.sizes.append(len(encoded))
+        if any(one.endswith(b"poison") for one in encoded):
+            raise tf.errors.InvalidArgumentError(None, None, "no such\nimage")
+        return self.model.predict(encoded)
+
+
+def test_one_image_that_tensorflow_refuses_does_not_stop_the_others(model, tmp_path):
+    files = {f"{i}.png": png(20 * i) + b"poison" * (i == 2) for i in range(6)}
+    collection = FORMATS["folder"](write(tmp_path, files))
+    first, second = streaming.steps(Poisoned(model), collection, batch_size=4)
+    assert (first.items, second.items) == ([0, 1, 3], [4, 5])
+    assert first.unreadable == [(2, "TensorFlow cannot decode it: no such")]
+    alone = model.predict([files["3.png"]])
+    np.testing.assert_allclose(first.outputs["class_probs"][2], alone["class_probs"][0], atol=1e-6)
+
+
+def test_a_batch_has_no_more_pixels_than_one_image_may_have(model, tmp_path):
+    files = {f"{i}.png": png(i, size=20) for i in range(7)}
+    collection = FORMATS["folder"](write(tmp_path, files))
+    found = [step.items for step in streaming.steps(model, collection, max_pixels=1000)]
+    # 3 x 400 is the first sum of at least 1000.
+    assert found == [[0, 1, 2], [3, 4, 5], [6]]
+
+
+def test_a_list_names_images_anywhere(tmp_path):
+    write(tmp_path / "far", {"a b,c.png": None})
+    write(tmp_path / "near", {"ä.PNG": None, "b.png": None})
+    lines = f"b.png\r\n\n{tmp_path / 'far' / 'a b,c.png'}\nä.PNG\nb.png\n../gone.png"
+    path = tmp_path / "near" / "list.txt"
+    path.write_bytes(b"\xef\xbb\xbf" + lines.encode())
+    assert listing.is_listing(path)
+    collection = listing.read(listing.Listing(path))
+    assert collection.files == [
+        "b.png",
+        str(tmp_path / "far" / "a b,c.png"),
+        "ä.PNG",
+        "../gone.png",
+    ]
+    assert collection.tree.size("b.png") == len(collection.tree.read("b.png")) > 0
+    assert collection.tree.size("../gone.png") == -1
+    with pytest.raises(ValueError, match="gone.png: cannot be read"):
+        collection.tree.read("../gone.png")
+    path.write_bytes(b"image\tlabel\nb.png\tcat\n")
+    assert not listing.is_listing(path)
+    for content, words in ((b"\n \n", "no path"), (b"a.png\0", "NUL")):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=words):
+            listing.Listing(path)
+
+
+# Peak and last resident memory in MB of a process that predicts argv[1] images with a model of no
+# size; what a million images would hold in memory shows at 30,000.
+MEMORY = f"""
+import os, pathlib, sys
+sys.path.insert(0, {str(ROOT)!r})
+import numpy as np
+from foc_tf.formats import listing
+from foc_tf.predicting import local
+
+class Model:
+    classes, cluster_names = [str(i) for i in range(60)], [""] * 400
+    cluster_classes = np.zeros(400, np.int64)
+    def predict(self, encoded):
+        rng = np.random.default_rng(len(encoded))
+        return {{"class_probs": rng.dirichlet(np.ones(60), len(encoded)).astype("f4"),
+                "cluster_probs": rng.dirichlet(np.ones(400), len(encoded)).astype("f4")}}
+    def digest(self):
+        return "m"
+
+def resident():
+    words = pathlib.Path("/proc/self/statm").read_text().split()
+    return int(words[1]) * os.sysconf("SC_PAGESIZE") / 2**20
+
+collection = listing.read(listing.Listing(sys.argv[1]))
+output = pathlib.Path(sys.argv[2])
+seen, sizes = [], []
+def progress(done):
+    if done % 6400 == 0:
+        seen.append(resident())
+        sizes.append(output.with_name("x.csv.partial").stat().st_size)
+local.run(local.Job(Model(), collection, output), progress=progress)
+print(*seen)
+print(*sizes)
+"""
+
+
+def test_memory_stays_and_the_file_grows(tmp_path):
+    (tmp_path / "a.png").write_bytes(png())
+    for number in range(32000):
+        os.link(tmp_path / "a.png", tmp_path / f"{number}.png")
+    (tmp_path / "list.txt").write_text("".join(f"{n}.png\n" for n in range(32000)))
+    arguments = [tmp_path / "list.txt", tmp_path / "x.csv"]
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY, *map(str, arguments)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    resident, sizes = ([float(word) for word in line.split()] for line in done.stdout.splitlines())
+    assert len(resident) == 5
+    # 25,600 more images; their probabilities alone are 45 MB.
+    assert resident[-1] - resident[0] < 8, resident
+    steps = np.diff(sizes)
+    assert (steps > 0.9 * sizes[0]).all(), sizes
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_progress_says_rate_and_time_left():
+    clock = itertools.count(0, 10).__next__
+    stream = io.StringIO()
+    progress = Progress(1000, 100, stream, clock)
+    for done in (150, 200, 250, 1000):
+        progress(done)
+    # 30 s for 150 of this run's images.
+    assert stream.getvalue() == "250 of 1,000 images, 5.0 a second, 2 min 30 s left\n"
+    stream = Terminal()
+    progress = Progress(1000, 0, stream, clock)
+    progress(500)
+    progress(1000)
+    progress.close()
+    first, second, last = stream.getvalue().lstrip("\r").split("\r")
+    assert first.startswith("[############............] 500 of 1,000 images, 50.0 a second, 10 s")
+    assert second.startswith(
+        "[########################] 1,000 of 1,000 images, 50.0 a second, took"
+    )
+    assert last.endswith("\n")
+    assert len(second) >= len(first)
+    assert [duration(s) for s in (59.6, 3599, 7300)] == ["1 min 0 s", "59 min 59 s", "2 h 1 min"]
