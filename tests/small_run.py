@@ -52,15 +52,15 @@ def read_report(workdir):
     return json.loads((workdir / "report.json").read_text())
 
 
-def call(main, *arguments):
+def call(main, *arguments, values=flags.FLAGS):
     """Runs a program's main in this process, which spares the import: (exit code, stderr)."""
-    for name in flags.FLAGS:
-        flags.FLAGS[name].unparse()
+    for name in values:
+        values[name].unparse()
     stderr = io.StringIO()
     with (
         mock.patch.object(sys, "argv", ["program", *arguments]),
         contextlib.redirect_stderr(stderr),
         pytest.raises(SystemExit) as stopped,
     ):
-        program.run(main)
+        program.run(main, values)
     return stopped.value.code, stderr.getvalue()

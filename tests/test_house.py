@@ -35,7 +35,7 @@ FLOORS = [
     {"model", "datasets", "picture", "report", "workdirs"},
     {"methods", "checkpoints", "data"},
     {"build", "loop", "source_flags"},
-    {"evaluate", "benchmark"},
+    {"evaluate", "benchmark", "features"},
     {"export", "predicting"},
     {"train", "prepare", "predict", "compare"},
 ]
