@@ -41,6 +41,22 @@ flags.DEFINE_string(
 )
 flags.DEFINE_enum("format", "csv", list(WRITERS), "Whose table to write.", flag_values=FLAGS)
 flags.DEFINE_integer("batch_size", 64, "Images of a step.", flag_values=FLAGS)
+flags.DEFINE_enum(
+    "runner",
+    "local",
+    ["local", "beam"],
+    "This process, or Apache Beam, which writes <output>-00000-of-00004.csv ... (csv)",
+    flag_values=FLAGS,
+)
+flags.DEFINE_string(
+    "beam_runner", "DirectRunner", "Or FlinkRunner, DataflowRunner ... (beam)", flag_values=FLAGS
+)
+flags.DEFINE_list(
+    "beam_options",
+    [],
+    "Beam's own flags: --direct_num_workers=2,--direct_running_mode=multi_processing (beam)",
+    flag_values=FLAGS,
+)
 flags.DEFINE_string(
     "dcic_name", None, "DCIC's name of the data set; default its own. (dcic)", flag_values=FLAGS
 )
@@ -67,6 +83,9 @@ def main():
     tree, table = source_flags.open_source(f, f.source_format)
     kind = f.source_format if f.source_format != "auto" else guess(tree, table)
     collection = FORMATS[kind](tree, **source_flags.reader_options(f, kind, table))
+    if f.runner == "beam":
+        _run_on_beam(f, collection)
+        return
     output = _output(f, collection)
     job = local.Job(
         models.load(f.model),
@@ -90,6 +109,27 @@ def _output(f, collection):
     name = f.dcic_name or str(collection.info.get("name", collection.name))
     known = (f.dcic_annotations, f.dcic_labelled, f.v_fold)
     return pathlib.Path(f.output) / dcic.predictions_name("foc_tf", name, *known)
+
+
+def _run_on_beam(f, collection):
+    if f.format != "csv":
+        raise ValueError(f"format: --runner=beam writes csv, found {f.format}.")
+    try:
+        from foc_tf.predicting import on_beam
+    except ImportError:
+        raise ValueError(
+            "runner: expected Apache Beam, found none. Run: pip install foc_tf[beam]"
+        ) from None
+    rows, unreadable = on_beam.run(
+        f.model,
+        collection,
+        f.output,
+        f.batch_size,
+        round(f.max_image_megapixels * 1e6),
+        [f"--runner={f.beam_runner}", *f.beam_options],
+    )
+    _say(collection.skipped, "left out: {} ({})")
+    print(f"{rows:,} rows, {unreadable:,} unreadable: {on_beam.stem(f.output)}-*.csv")
 
 
 def _run(job):

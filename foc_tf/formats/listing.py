@@ -47,8 +47,8 @@ class Listing:
         return str(self.path)
 
     def on_disk(self, name):
-        """Path of an image."""
-        return self.base / name
+        """Path of an image; a URL (gs://, hdfs://), which only Beam's workers read, stays one."""
+        return name if "://" in name else self.base / name
 
     def size(self, name):
         """Size of an image in bytes, -1 if it is not there."""

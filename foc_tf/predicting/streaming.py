@@ -68,19 +68,32 @@ def _pixels(content):
 
 
 def _step(model, waiting, bad, end):
-    # What Pillow reads and TensorFlow does not fails the whole batch; then each is asked alone.
+    waiting, outputs, refused = asked(model, waiting)
+    return Step([item for item, _ in waiting], outputs, sorted(bad + refused), end)
+
+
+def asked(model, waiting):
+    """Asks a model for one batch; images that TensorFlow cannot decode are left out.
+
+    Args:
+      model: of `models.load`.
+      waiting: list of (item, encoded image that Pillow can read).
+
+    Returns:
+      (part of `waiting` that was predicted, outputs of it, list of (item, reason) for the rest).
+    """
     try:
-        outputs = _outputs(model, waiting)
+        return waiting, _outputs(model, waiting), []
     except tf.errors.InvalidArgumentError:
-        good = []
-        for item, content in waiting:
-            try:
-                _outputs(model, [(item, content)])
-                good.append((item, content))
-            except tf.errors.InvalidArgumentError as error:
-                bad.append((item, f"TensorFlow cannot decode it: {_first_line(error)}"))
-        waiting, outputs = good, _outputs(model, good)
-    return Step([item for item, _ in waiting], outputs, sorted(bad), end)
+        # One image fails the whole batch; alone each says whether it is the one.
+        good, refused = [], []
+    for item, content in waiting:
+        try:
+            _outputs(model, [(item, content)])
+            good.append((item, content))
+        except tf.errors.InvalidArgumentError as error:
+            refused.append((item, f"TensorFlow cannot decode it: {_first_line(error)}"))
+    return good, _outputs(model, good), refused
 
 
 def _outputs(model, waiting):
