@@ -81,6 +81,7 @@ def main():
         if not getattr(f, name):
             raise ValueError(f"{name}: give --{name}.")
     tree, table = source_flags.open_source(f, f.source_format)
+    tree.hide(f.output)
     kind = f.source_format if f.source_format != "auto" else guess(tree, table)
     collection = FORMATS[kind](tree, **source_flags.reader_options(f, kind, table))
     if f.runner == "beam":
@@ -120,14 +121,13 @@ def _run_on_beam(f, collection):
         raise ValueError(
             "runner: expected Apache Beam, found none. Run: pip install foc_tf[beam]"
         ) from None
-    rows, unreadable = on_beam.run(
-        f.model,
-        collection,
-        f.output,
-        f.batch_size,
-        round(f.max_image_megapixels * 1e6),
-        [f"--runner={f.beam_runner}", *f.beam_options],
-    )
+    settings = (f.batch_size, round(f.max_image_megapixels * 1e6))
+    options = [f"--runner={f.beam_runner}", *f.beam_options]
+    try:
+        rows, unreadable = on_beam.run(f.model, collection, f.output, *settings, options)
+    except KeyboardInterrupt:
+        program.log("\nstopped; no shard has its name yet, the same command starts anew.")
+        raise SystemExit(program.EXIT_INTERRUPTED) from None
     _say(collection.skipped, "left out: {} ({})")
     print(f"{rows:,} rows, {unreadable:,} unreadable: {on_beam.stem(f.output)}-*.csv")
 

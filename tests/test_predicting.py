@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from foc_tf.formats import FORMATS, listing
+from foc_tf.formats import FORMATS, guess, listing
 from foc_tf.formats.predictions import WRITERS
+from foc_tf.formats.tree import Tree
 from foc_tf.predicting import local, models, streaming
 from foc_tf.predicting.progress import Progress, duration
 from tests.making import png, write
@@ -187,6 +188,18 @@ def test_a_list_names_images_anywhere(tmp_path):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=words):
             listing.Listing(path)
+
+
+def test_its_own_output_is_no_part_of_the_source(tmp_path):
+    ours = ("mine.csv", "mine.csv.partial", "mine.csv.partial.json", "mine.csv.unreadable.csv")
+    write(tmp_path / "in", {"a.png": None, **dict.fromkeys(ours, "image,reason\na.png,torn\n")})
+    assert guess(Tree(tmp_path / "in")) == "votes"
+    tree = Tree(tmp_path / "in")
+    tree.hide(tmp_path / "in" / "mine.csv")
+    assert tree.names == ["a.png"]
+    assert guess(tree) == "folder"
+    tree.hide(tmp_path / "a.png")
+    assert tree.names == ["a.png"]
 
 
 # Peak and last resident memory in MB of a process that predicts argv[1] images with a model of no

@@ -46,6 +46,9 @@ class Listing:
         """The path of the list."""
         return str(self.path)
 
+    def hide(self, output):
+        """Nothing: a list holds only what it names."""
+
     def on_disk(self, name):
         """Path of an image; a URL (gs://, hdfs://), which only Beam's workers read, stays one."""
         return name if "://" in name else self.base / name

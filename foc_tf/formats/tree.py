@@ -58,6 +58,15 @@ class Tree:
         """The path."""
         return str(self.path)
 
+    def hide(self, output):
+        """Leaves out what a program writes to `output` and beside it, where that is inside."""
+        own, folder = os.path.realpath(output), os.path.realpath(self.path)
+        if not self.is_archive and own.startswith(folder + os.sep):
+            start = os.path.relpath(own, folder).replace(os.sep, "/")
+            endings = ("", ".partial", ".partial.json", ".unreadable.csv")
+            self._known -= {start + ending for ending in endings}
+            self.names = [name for name in self.names if name in self._known]
+
     @property
     def is_archive(self):
         """Whether the files lie in a zip archive."""

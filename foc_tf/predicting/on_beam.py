@@ -54,7 +54,12 @@ def run(model, collection, output, batch_size, max_pixels, options):
         read = Read(archive, max_pixels, collection.tree.max_file_bytes)
         _build(pipeline, items, read, Predict(str(model)), header, str(output), batch_size)
         result = pipeline.run()
-        result.wait_until_finish()
+        try:
+            result.wait_until_finish()
+        except KeyboardInterrupt:
+            # Its list of images goes now, so the work must not go on elsewhere.
+            result.cancel()
+            raise
     finally:
         FileSystems.delete([items])
     rows, unreadable = (_count(result, name) for name in ("rows", _BAD))

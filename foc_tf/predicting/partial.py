@@ -180,7 +180,7 @@ def _opened(path, size):
     """A file that this process alone appends to, after its first `size` bytes."""
     file = open(path, "ab")  # noqa: SIM115  closed in __exit__
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(file)
         found = os.path.getsize(path)
         if found < size:
             raise ValueError(
@@ -188,13 +188,20 @@ def _opened(path, size):
                 "it. Remove <output>.partial to start anew."
             )
         file.truncate(size)
-    except BlockingIOError:
-        file.close()
-        raise ValueError(f"output: another process is writing {path}.") from None
     except ValueError:
         file.close()
         raise
     return file
+
+
+def _lock(file):
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ValueError(f"output: another process is writing {file.name}.") from None
+    except OSError:
+        # Some cluster file systems have no locks; one process alone is right without.
+        pass
 
 
 def _write(file, content):
