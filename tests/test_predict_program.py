@@ -1,13 +1,16 @@
 """The program itself: killed, interrupted, with a wrong call; judged by its files."""
 
+import csv
 import signal
 import subprocess
 import time
 
 import pytest
 
-from foc_tf import predict
+from foc_tf import predict, prepare
 from foc_tf.data import digits
+from foc_tf.formats import FORMATS, ecotaxa_rules
+from foc_tf.formats.tree import Tree
 from tests.making import write
 from tests.small_model import exported
 from tests.small_run import ROOT, call, command, run
@@ -97,3 +100,44 @@ def test_a_wrong_call_exits_with_2_and_writes_nothing(folder, tmp_path):
         assert words in stderr
         assert stderr.count("\n") <= 4
     assert not list(tmp_path.iterdir())
+
+
+def test_a_real_export_gets_an_update_table_that_ecotaxa_takes(folder, shared, tmp_path):
+    source = shared / "data" / "ecotaxa-sample" / "zooscan-export"
+    call_arguments = (
+        *(f"--model={folder / 'm' / '1'}", f"--source={source}", "--format=ecotaxa"),
+        *("--include_labelled", f"--output={tmp_path / 'ecotaxa_update.tsv'}"),
+    )
+    code, stderr = call(predict.main, *call_arguments, values=predict.FLAGS)
+    assert code == 0, stderr
+    assert ecotaxa_rules.check(tmp_path / "ecotaxa_update.tsv", update=True) == []
+    objects = set(FORMATS["ecotaxa"](Tree(source)).objects)
+    lines = (tmp_path / "ecotaxa_update.tsv").read_text(encoding="utf-8-sig").splitlines()
+    assert {line.split("\t")[0] for line in lines[2:]} == objects
+    assert [p.name for p in tmp_path.iterdir()] == ["ecotaxa_update.tsv"]
+
+
+def test_a_list_is_prepared_and_predicted(folder, tmp_path):
+    lines = "".join(f"in/{i:05}.png\n" for i in range(20))
+    (folder / "list.txt").write_text(lines)
+    call_arguments = (f"--source={folder / 'list.txt'}", f"--output={tmp_path / 'out'}")
+    code, stderr = call(prepare.main, *call_arguments, values=prepare.FLAGS)
+    assert code == 0, stderr
+    # Number 7 is torn.
+    assert len(list((tmp_path / "out" / "images").rglob("*.png"))) == 19
+    model = f"--model={folder / 'm' / '1'}"
+    call_arguments = (model, call_arguments[0], f"--output={tmp_path / 'x.csv'}")
+    code, stderr = call(predict.main, *call_arguments, values=predict.FLAGS)
+    assert code == 0, stderr
+    with open(tmp_path / "x.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["image"] for row in rows] == [n for n in lines.split() if n != "in/00007.png"]
+    # A file of another name is a list where the user says so.
+    (folder / "paths.dat").write_text(lines)
+    call_arguments = (model, f"--source={folder / 'paths.dat'}", f"--output={tmp_path / 'y.csv'}")
+    code, stderr = call(predict.main, *call_arguments, values=predict.FLAGS)
+    assert code == 2
+    extra = "--source_format=list"
+    code, stderr = call(predict.main, *call_arguments, extra, values=predict.FLAGS)
+    assert code == 0, stderr
+    assert (tmp_path / "y.csv").read_bytes() == (tmp_path / "x.csv").read_bytes()
