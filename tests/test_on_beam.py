@@ -83,6 +83,18 @@ def test_shards_hold_the_rows_of_the_local_run(folder, tmp_path, source, unreada
     others = {p.name for p in (tmp_path / "b").iterdir() if not p.name.startswith("x")}
     assert not others
     assert not list((tmp_path / "b").glob("*.jsonl"))
+    code, stderr = called(folder, source, tmp_path / "b" / "x.csv", *arguments)
+    assert code == 2
+    assert "shards of an earlier run" in stderr
+
+
+def test_without_a_usable_image_it_says_where_the_reasons_are(folder, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.png").write_bytes(b"?")
+    code, stderr = called(folder, tmp_path / "in", tmp_path / "x.csv", "--runner=beam")
+    assert code == 2
+    assert "no image of" in stderr
+    assert len(list(tmp_path.glob("x.unreadable-*.csv"))) == 1
 
 
 def test_wrong_calls_are_said(folder, tmp_path):

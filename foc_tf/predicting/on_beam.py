@@ -40,10 +40,12 @@ def run(model, collection, output, batch_size, max_pixels, options):
       (rows, unreadable images); 0 where the runner has no counters.
 
     Raises:
-      ValueError: if the model is none, the batch size is wrong or no image can be used.
+      ValueError: if the model is none, the batch size is wrong, no image can be used, or shards of
+        an earlier run are there.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size: expected at least 1, found {batch_size}.")
+    _check_free(output)
     loaded = models.load(model)
     header = csv_header(_predictions(loaded, [], {"class_probs": np.zeros((0, 0))}))
     items = f"{output}.items.jsonl"
@@ -74,6 +76,17 @@ def run(model, collection, output, batch_size, max_pixels, options):
 def stem(output):
     """The output's name without `.csv`, which its shards have at their ends."""
     return str(output).removesuffix(".csv")
+
+
+def _check_free(output):
+    # Another number of shards has other names: old and new ones would stand side by side.
+    patterns = [f"{stem(output)}-*-of-*.csv", f"{stem(output)}.unreadable-*-of-*.csv"]
+    found = [entry.path for match in FileSystems.match(patterns) for entry in match.metadata_list]
+    if found:
+        raise ValueError(
+            f"output: {len(found)} shards of an earlier run are there, first {found[0]}; remove "
+            "them or give another --output."
+        )
 
 
 def _is_archive(tree):
