@@ -7,8 +7,8 @@
 
 --model is a SavedModel or the workdir of a training run; --source is anything that foc_tf.prepare
 reads, a prepared dataset, or a text file with a path of an image a line. Rows go to
-<output>.partial as they come; stopped and started again, it goes on there. Images without a row are
-in <output>.unreadable.csv.
+<output>.partial as they come; stopped and started again, it goes on there. Images that cannot be
+read are in <output>.unreadable.csv.
 """
 
 import pathlib
@@ -29,7 +29,6 @@ from foc_tf.predicting.progress import Progress
 from foc_tf.predicting.streaming import predict
 
 __all__ = ["Model", "main", "predict"]
-_SHOWN = 10
 
 FLAGS = flags.FlagValues()
 source_flags.define(FLAGS)
@@ -98,9 +97,8 @@ def main():
         f.include_labelled,
     )
     rows, unreadable, listed = _run(job)
-    _say(collection.skipped, "left out: {} ({})")
     if unreadable:
-        program.log(f"{unreadable:,} images cannot be read: {listed}")
+        program.log(f"{unreadable:,} left out, with reasons: {listed}")
     print(f"{rows:,} rows: {output}")
 
 
@@ -128,7 +126,8 @@ def _run_on_beam(f, collection):
     except KeyboardInterrupt:
         program.log("\nstopped; no shard has its name yet, the same command starts anew.")
         raise SystemExit(program.EXIT_INTERRUPTED) from None
-    _say(collection.skipped, "left out: {} ({})")
+    for where, reason in collection.skipped:
+        program.log(f"left out: {where} ({reason})")
     print(f"{rows:,} rows, {unreadable:,} unreadable: {on_beam.stem(f.output)}-*.csv")
 
 
@@ -145,13 +144,6 @@ def _run(job):
     finally:
         for progress in shown:
             progress.close()
-
-
-def _say(skipped, text):
-    for where, reason in skipped[:_SHOWN]:
-        program.log(text.format(where, reason))
-    if len(skipped) > _SHOWN:
-        program.log(f"... and {len(skipped) - _SHOWN:,} more")
 
 
 if __name__ == "__main__":

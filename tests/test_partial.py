@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import random
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import time
 
 import pytest
 
+from foc_tf.predicting import partial
 from foc_tf.predicting.partial import Partial
 from tests.small_run import ROOT
 
@@ -100,6 +102,43 @@ def test_two_processes_do_not_write_one_file(tmp_path):
         rows.append(b"c\n", 1, [], 3)
         rows.finish()
     assert path.read_bytes() == b"head\na\nc\n"
+
+
+def test_a_second_process_leaves_the_first_ones_files_alone(tmp_path):
+    path = tmp_path / "x.csv"
+    with begin(path) as rows:
+        # Within the first second nothing of it is in the state yet.
+        rows.append(b"a\n", 1, [("b.png", "torn")], 2)
+        with pytest.raises(ValueError, match="another process is writing"):
+            begin(path)
+        rows.finish()
+    assert path.read_bytes() == b"head\na\n"
+    assert (tmp_path / "x.csv.unreadable.csv").read_bytes() == b"image,reason\nb.png,torn\n"
+
+
+def test_a_file_that_got_its_name_meanwhile_is_not_touched(tmp_path, monkeypatch):
+    path = half_done(tmp_path)
+    flock = partial.fcntl.flock
+
+    def finished_meanwhile(file, how):
+        if file.name.endswith(".partial"):
+            os.replace(tmp_path / "x.csv.partial", path)
+        flock(file, how)
+
+    monkeypatch.setattr(partial.fcntl, "flock", finished_meanwhile)
+    with pytest.raises(ValueError, match="another process is writing"):
+        begin(path)
+    assert path.read_bytes() == b"head\na\n"
+
+
+def test_without_locks_it_works_too(tmp_path, monkeypatch):
+    def none(file, how):
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(partial.fcntl, "flock", none)
+    with begin(half_done(tmp_path)) as rows:
+        assert rows.done == 2
+        rows.finish()
 
 
 def test_files_that_somebody_changed_are_refused(tmp_path):

@@ -118,6 +118,23 @@ def test_no_usable_image_leaves_the_reasons_only(model, tmp_path):
     assert [p.name for p in tmp_path.glob("x*")] == ["x.csv.unreadable.csv"]
 
 
+def test_what_a_table_names_and_is_not_there_is_listed_once(model, tmp_path):
+    table = "image,label\na.png,cat\ngone.png,dog\nbad.png,cat\nb.png,cat\n"
+    tree = write(tmp_path / "in", {"a.png": None, "bad.png": b"?", "b.png": None, "v.csv": table})
+    job = local.Job(model, FORMATS["votes"](tree), tmp_path / "x.csv", batch_size=1)
+    with pytest.raises(Stopped):
+        local.run(job, progress=stop_after(1))
+    rows, left_out, listed = local.run(job)
+    assert (rows, left_out) == (2, 2)
+    with open(listed, encoding="utf-8", newline="") as file:
+        table = list(csv.DictReader(file))
+    assert table[0] == {
+        "image": f"{tree.path / 'v.csv'}, line 3",
+        "reason": "image 'gone.png' is not there",
+    }
+    assert table[1]["image"] == "bad.png"
+
+
 class Poisoned:
     """A model whose TensorFlow cannot decode what Pillow could."""
 

@@ -43,7 +43,7 @@ def run(job, begin=None, progress=None):
       progress: function of the number of images done.
 
     Returns:
-      (rows of the output, unreadable images, path of their list).
+      (rows of the output, what was left out, path of its list).
 
     Raises:
       ValueError: if the format cannot be written of this source or model, no image can be used, or
@@ -98,6 +98,9 @@ def _empty(job, agreed, items=()):
 
 
 def _fill(job, agreed, partial, progress):
+    if not partial.done and not partial.unreadable:
+        # Images that a table names and that are not there, by file and line.
+        partial.append(b"", 0, job.collection.skipped, 0)
     record = _record(job.model)
     settings = (job.batch_size, job.max_pixels)
     for step in streaming.steps(job.model, job.collection, partial.done, *settings):

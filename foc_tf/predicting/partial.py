@@ -3,7 +3,7 @@
 Beside `<output>` lie, until then, `<output>.partial` (the rows so far) and `<output>.partial.json`:
 what the work is and how many bytes of the rows count. A process that is killed leaves at most bytes
 that do not count; the next one cuts them off and goes on, so no row is lost or there twice.
-`<output>.unreadable.csv` has the images without a row and stays.
+`<output>.unreadable.csv` has what was left out, with the reason, and stays.
 """
 
 import csv
@@ -61,7 +61,7 @@ class Partial:
     def _resume(self):
         """Takes over what is there; True if nothing is left to do."""
         if not self._state_path.exists():
-            if self.path.exists():
+            if self.path.exists() and os.path.getsize(self.path):
                 raise ValueError(
                     f"output: {self.path} is there without {self._state_path.name}, so nobody "
                     "knows what it is; remove it or give another --output."
@@ -85,10 +85,10 @@ class Partial:
 
     def _open(self, header):
         fresh, self._bad = not self._state["bytes"], None
+        # Locked first: until then another process may be at it.
+        self._file = _opened(self.path, self._state["bytes"])
         if fresh:
             self._commit_state(complete=False)
-            self.unreadable_path.unlink(missing_ok=True)
-        self._file = _opened(self.path, self._state["bytes"])
         if self._state["unreadable_bytes"]:
             self._bad = _opened(self.unreadable_path, self._state["unreadable_bytes"])
         else:
@@ -180,7 +180,7 @@ def _opened(path, size):
     """A file that this process alone appends to, after its first `size` bytes."""
     file = open(path, "ab")  # noqa: SIM115  closed in __exit__
     try:
-        _lock(file)
+        _lock(file, path)
         found = os.path.getsize(path)
         if found < size:
             raise ValueError(
@@ -194,14 +194,18 @@ def _opened(path, size):
     return file
 
 
-def _lock(file):
+def _lock(file, path):
+    busy = ValueError(f"output: another process is writing {path}.")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise ValueError(f"output: another process is writing {file.name}.") from None
+        raise busy from None
     except OSError:
         # Some cluster file systems have no locks; one process alone is right without.
-        pass
+        return
+    # The other process may have finished, and so renamed the file, since it was opened here.
+    if not os.path.exists(path) or not os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
+        raise busy
 
 
 def _write(file, content):
