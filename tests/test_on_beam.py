@@ -97,6 +97,17 @@ def test_without_a_usable_image_it_says_where_the_reasons_are(folder, tmp_path):
     assert len(list(tmp_path.glob("x.unreadable-*.csv"))) == 1
 
 
+def test_an_interrupt_ends_with_130_and_no_shard(folder, tmp_path, monkeypatch):
+    def interrupted(self, encoded):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(predict.Model, "predict", interrupted)
+    code, stderr = called(folder, "in", tmp_path / "x.csv", "--runner=beam")
+    assert code == 130
+    assert "the same command starts anew" in stderr
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith("x")]
+
+
 def test_wrong_calls_are_said(folder, tmp_path):
     for words, arguments in {
         "format: --runner=beam writes csv": ["--format=ecotaxa"],

@@ -55,13 +55,7 @@ def run(model, collection, output, batch_size, max_pixels, options):
         archive = str(collection.tree.path.absolute()) if _is_archive(collection.tree) else None
         read = Read(archive, max_pixels, collection.tree.max_file_bytes)
         _build(pipeline, items, read, Predict(str(model)), header, str(output), batch_size)
-        result = pipeline.run()
-        try:
-            result.wait_until_finish()
-        except KeyboardInterrupt:
-            # Its list of images goes now, so the work must not go on elsewhere.
-            result.cancel()
-            raise
+        result = _finished(pipeline)
     finally:
         FileSystems.delete([items])
     rows, unreadable = (_count(result, name) for name in ("rows", _BAD))
@@ -71,6 +65,23 @@ def run(model, collection, output, batch_size, max_pixels, options):
             f"{stem(output)}.unreadable-*.csv."
         )
     return rows, unreadable
+
+
+def _finished(pipeline):
+    try:
+        result = pipeline.run()
+        try:
+            result.wait_until_finish()
+        except KeyboardInterrupt:
+            # The list of images goes now, so the work must not go on elsewhere.
+            result.cancel()
+            raise
+    except RuntimeError as error:
+        # DirectRunner's workers make Ctrl-C an error of theirs.
+        if str(error).startswith("KeyboardInterrupt"):
+            raise KeyboardInterrupt from None
+        raise
+    return result
 
 
 def stem(output):
