@@ -182,6 +182,8 @@ def test_a_list_names_images_anywhere(tmp_path):
     ]
     assert collection.tree.size("b.png") == len(collection.tree.read("b.png")) > 0
     assert collection.tree.size("../gone.png") == -1
+    assert collection.tree.on_disk("b.png") == tmp_path / "near" / "b.png"
+    assert collection.tree.on_disk("gs://bucket/b.png") == "gs://bucket/b.png"
     with pytest.raises(ValueError, match="gone.png: cannot be read"):
         collection.tree.read("../gone.png")
     path.write_bytes(b"image\tlabel\nb.png\tcat\n")
