@@ -11,6 +11,7 @@ import zipfile
 import numpy as np
 
 from foc_tf import files
+from foc_tf.keras_compat import loss_scale_variables
 
 KEEP = 2
 
@@ -26,7 +27,7 @@ def save(directory, model, state):
     directory = pathlib.Path(directory)
     arrays = {f"weight_{i:05}": np.asarray(w) for i, w in enumerate(model.get_weights())}
     for index, variable in enumerate(_optimizer_variables(model)):
-        arrays[f"optimizer_{index:05}"] = np.asarray(variable)
+        arrays[f"optimizer_{index:05}"] = variable.numpy()
     arrays["state"] = np.frombuffer(json.dumps(state).encode(), np.uint8)
     with files.replacing(directory / f"epoch-{state['epoch']:06}.npz") as file:
         np.savez(file, **arrays)
@@ -64,7 +65,7 @@ def restore_latest(directory, model):
 
 
 def _optimizer_variables(model):
-    return list(model.optimizer.variables)
+    return [*model.optimizer.variables, *loss_scale_variables(model.optimizer)]
 
 
 def _assign(path, model, arrays):
@@ -81,10 +82,10 @@ def _assign(path, model, arrays):
 
 
 def reset_optimizer(model):
-    """Zeroes the optimizer's moments and step count; the learning rate stays."""
-    rate = float(np.asarray(model.optimizer.learning_rate))
-    for variable in _optimizer_variables(model):
-        variable.assign(np.zeros(variable.shape, np.asarray(variable).dtype))
+    """Zeroes the optimizer's moments and step count; learning rate and loss scale stay."""
+    rate = float(model.optimizer.learning_rate.numpy())
+    for variable in model.optimizer.variables:
+        variable.assign(np.zeros_like(variable.numpy()))
     model.optimizer.learning_rate = rate
 
 

@@ -28,7 +28,7 @@ flags.DEFINE_integer("load_size", 96, "Side in pixels to which every image is re
 flags.DEFINE_integer("image_size", 64, "Side in pixels of the crops that the network sees.")
 
 # --- model
-flags.DEFINE_string("method", "foc", "foc or supervised.")
+flags.DEFINE_string("method", "foc", "foc, iic or supervised.")
 flags.DEFINE_string(
     "backbone",
     "resnet50v2",
@@ -49,7 +49,7 @@ flags.DEFINE_float("dropout", 0.5, "Share of features dropped before the heads, 
 
 # --- method foc
 flags.DEFINE_integer(
-    "k", 60, "Clusters of the overclustering heads: 5 to 10 times the classes. (foc)"
+    "k", 60, "Clusters of the overclustering heads: 5 to 10 times the classes. (foc, iic)"
 )
 flags.DEFINE_float("lambda_s", 1.0, "Weight of the supervised losses. (foc)")
 flags.DEFINE_float(
@@ -59,7 +59,8 @@ flags.DEFINE_float("lambda_u", 1.0, "Weight of the mutual information, but in pr
 flags.DEFINE_float(
     "unlabeled_ratio",
     0.5,
-    "r: at most this share of a batch is unlabelled; 1 removes the cap: an epoch passes all. (foc)",
+    "r: at most this share of a batch is unlabelled; 1 removes the cap: an epoch passes all. "
+    "(foc, iic)",
 )
 flags.DEFINE_enum(
     "negatives",
@@ -78,9 +79,18 @@ flags.DEFINE_enum(
     "Rows in the normal head's mutual information: all (paper) or labeled (authors' code). (foc)",
 )
 flags.DEFINE_integer(
-    "alternate_epochs", 5, "Epochs of each head kind in turn; 0 trains both in every step. (foc)"
+    "alternate_epochs",
+    5,
+    "Epochs of each head kind in turn; 0 trains both in every step. (foc, iic)",
 )
-flags.DEFINE_integer("pretext_epochs", 500, "Warm-up epochs without labels; 0 skips them. (foc)")
+flags.DEFINE_integer(
+    "alternate_steps",
+    0,
+    "Steps of each head kind in turn, in place of epochs; 0 for none. (foc, iic)",
+)
+flags.DEFINE_integer(
+    "pretext_epochs", 500, "Warm-up epochs without labels; 0 skips them. (foc, iic)"
+)
 
 flags.DEFINE_enum(
     "pretext_partners",
@@ -109,25 +119,41 @@ flags.DEFINE_float(
     1 / 3,
     "A stage ends after this share of its epochs without a new minimum, with plateau; 0 never.",
 )
-flags.DEFINE_string("augment_anchor", "affine_cutout", "Recipe of the first view (foc_tf.augment).")
-flags.DEFINE_string("augment_positive", "iic", "Recipe of the second view. (foc)")
-flags.DEFINE_string("augment_negative", "center_crop", "Recipe of the third view. (foc)")
+flags.DEFINE_string(
+    "augment_anchor",
+    None,
+    "Recipe of the first view, a name of foc_tf.augment.AUGMENTATIONS; default the method's own.",
+)
+flags.DEFINE_string("augment_positive", None, "Recipe of the second view. (foc, iic)")
+flags.DEFINE_string("augment_negative", None, "Recipe of the third view. (foc)")
 
 # --- run
 flags.DEFINE_string(
     "workdir", None, "Folder of the run; default runs/<flagfile's or dataset's name>."
 )
 flags.DEFINE_integer("seed", 0, "Of initial weights, batches, augmentation and dropout.")
-flags.DEFINE_enum("strategy", "auto", ["auto", "one", "mirrored"], "Devices: auto takes all GPUs.")
 flags.DEFINE_enum(
-    "mixed_precision", "none", ["none", "bfloat16"], "bfloat16 layers; losses stay float32."
+    "strategy",
+    "auto",
+    ["auto", "one", "mirrored", "multi_worker"],
+    "Devices: one, all GPUs here, or all machines of TF_CONFIG; auto takes what there is.",
+)
+flags.DEFINE_enum(
+    "mixed_precision",
+    "none",
+    ["none", "bfloat16", "float16"],
+    "Layers in 16 bits (float16 with loss scaling); weights, softmax and losses stay float32.",
 )
 flags.DEFINE_bool("deterministic", False, "Bitwise repeatable on a CPU; slower.")
 flags.DEFINE_integer("evaluate_every", 1, "Epochs between two validations.")
 flags.DEFINE_string("export_dir", None, "Folder of SavedModels; default export/models/<run name>.")
 flags.DEFINE_bool("export", True, "Write a SavedModel at the end of training.")
 
-RUN_ONLY = ("workdir", "export_dir", "export", "strategy")
+flags.DEFINE_bool(
+    "tensorboard", True, "Write <workdir>/tensorboard: curves, clusters, settings, projector."
+)
+
+RUN_ONLY = ("workdir", "export_dir", "export", "strategy", "tensorboard")
 
 
 def given(module_name=__name__):

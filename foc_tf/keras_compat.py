@@ -77,3 +77,55 @@ def compose_transforms(transforms):
 def _as_matrices(transforms):
     transforms = tf.cast(transforms, tf.float32)
     return tf.reshape(tf.pad(transforms, [[0, 0], [0, 1]], constant_values=1.0), [-1, 3, 3])
+
+
+def synchronize_batch_norm(model):
+    """Makes a model's batch normalisation use the mean and variance of all replicas' rows.
+
+    Args:
+      model: keras.Model; its layers are changed in place, its weights stay.
+    """
+    for layer in _layers(model):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = True
+            # Keras 2's fused kernel knows its own replica only.
+            layer.fused = False
+
+
+def _layers(model):
+    for layer in model.layers:
+        yield layer
+        if hasattr(layer, "layers"):
+            yield from _layers(layer)
+
+
+def minimize(optimizer, tape, loss, variables):
+    """One step of an optimizer; with float16 the loss is scaled up and its gradients down.
+
+    Args:
+      optimizer: keras.optimizers.Optimizer; `compile` wraps it for loss scaling under the policy
+        mixed_float16, and a step whose gradients overflow is then left out.
+      tape: tf.GradientTape that saw the loss and is still open.
+      loss: scalar, this replica's share; gradients are summed over the replicas.
+      variables: list.
+    """
+    scaling = isinstance(optimizer, keras.mixed_precision.LossScaleOptimizer)
+    with tape:
+        if scaling:
+            scaled = optimizer.scale_loss(loss) if KERAS_3 else optimizer.get_scaled_loss(loss)
+        else:
+            scaled = loss
+    gradients = tape.gradient(scaled, variables)
+    if scaling and not KERAS_3:
+        gradients = optimizer.get_unscaled_gradients(gradients)
+    optimizer.apply_gradients(zip(gradients, variables))
+
+
+def loss_scale_variables(optimizer):
+    """Variables of the loss scaling; none where there is no loss scaling."""
+    if not isinstance(optimizer, keras.mixed_precision.LossScaleOptimizer):
+        return []
+    if KERAS_3:
+        return [optimizer.dynamic_scale, optimizer.step_counter]
+    # Keras 2's LossScaleOptimizer.variables are the inner optimizer's alone.
+    return [optimizer._loss_scale.current_loss_scale, optimizer.dynamic_counter]

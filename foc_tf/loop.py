@@ -14,6 +14,7 @@ import pandas as pd
 
 from foc_tf import checkpoints, files
 from foc_tf.data import pipeline
+from foc_tf.distribution import distribute
 from foc_tf.stages import blocks, learning_rate_at
 from foc_tf.views import stage_views
 
@@ -30,6 +31,7 @@ class Schedule:
     """How epochs follow each other; see `stages.blocks` and `stages.learning_rate_at`."""
 
     alternate_epochs: int = 5
+    alternate_steps: int = 0
     learning_rate_schedule: str = "plateau"
     plateau_epochs: int = 75
     early_stopping_share: float = 1 / 3
@@ -41,7 +43,7 @@ class Run:
 
     Args:
       model: a compiled `model.SemiSupervisedModel`.
-      sampler: `data.batches.BatchSampler`.
+      samplers: a `data.batches.BatchSampler` for each stage.
       views: the method's views.
       loader: of `data.pipeline.make_loader`.
       image_size: side of the views in pixels.
@@ -50,14 +52,15 @@ class Run:
       validate: function () -> {"val_..._accuracy": float}, may be empty.
       workdir: folder for checkpoints, history and the best model.
       details: JSON-able dict beside the best weights.
-      strategy: a tf.distribute strategy that the model was made under, or None.
+      strategy: the tf.distribute strategy that the model was made under.
+      summaries: `summaries.EpochWriter`, or None.
       verbose: 1 Keras's bar and a line an epoch, 2 the lines alone, 0 silent.
     """
 
     def __init__(
         self,
         model,
-        sampler,
+        samplers,
         views,
         loader,
         image_size,
@@ -66,21 +69,29 @@ class Run:
         validate,
         workdir,
         details,
-        strategy=None,
+        strategy,
+        summaries=None,
         verbose=2,
     ):
         """See the class."""
-        self.model, self.sampler, self.views, self.loader = model, sampler, views, loader
+        self.model, self.samplers, self.views, self.loader = model, samplers, views, loader
         self.image_size, self.stages, self.schedule = image_size, stages, schedule
         self.validate, self.workdir = validate, pathlib.Path(workdir)
         self.details, self.strategy, self.verbose = details, strategy, verbose
-        self.blocks = blocks(stages, model.head_names, schedule.alternate_epochs)
+        self.summaries = summaries
+        turns = 0 if schedule.alternate_steps else schedule.alternate_epochs
+        self.blocks = blocks(stages, model.head_names, turns)
         self.total_epochs = self.blocks[-1].end_epoch
         self.history, self.best, self.stopped_stages = [], None, []
 
-    def resume(self):
-        """Loads the newest checkpoint, if any; returns (epochs done, damaged files)."""
-        state, damaged = checkpoints.restore_latest(self.workdir / "checkpoints", self.model)
+    def resume(self, workdir=None):
+        """Loads the newest checkpoint, if any; returns (epochs done, damaged files).
+
+        Args:
+          workdir: where it is, if not where this run writes.
+        """
+        folder = pathlib.Path(workdir or self.workdir) / "checkpoints"
+        state, damaged = checkpoints.restore_latest(folder, self.model)
         if state is None:
             return 0, damaged
         self.history, self.best = state["history"], state["best"]
@@ -98,7 +109,9 @@ class Run:
             first = max(block.first_epoch, epochs_done)
             if first >= block.end_epoch or block.stage_index in self.stopped_stages:
                 continue
-            self.model.set_stage(block.stage, block.heads, block.stage_index)
+            self.model.set_stage(
+                block.stage, block.heads, block.stage_index, self.schedule.alternate_steps
+            )
             if previous is not None and previous != block.stage_index:
                 # Moments of the stage before would make the first steps of newly trained variables
                 # three times too long: Adam's bias correction counts steps of all variables.
@@ -108,14 +121,16 @@ class Run:
 
     def _fit(self, block, first):
         views = stage_views(self.views, block.stage)
-        steps = self.sampler.steps_per_epoch
-        batches = pipeline.training_batches(
-            self.sampler, views, self.loader, self.image_size, start_step=first * steps
-        )
-        if self.strategy is not None and self.strategy.num_replicas_in_sync > 1:
-            batches = self.strategy.experimental_distribute_dataset(batches)
+        sampler = self.samplers[block.stage_index]
+        steps = sampler.steps_per_epoch
+
+        def make_batches(part):
+            return pipeline.training_batches(
+                sampler, views, self.loader, self.image_size, first * steps, part
+            )
+
         self.model.fit(
-            batches,
+            distribute(self.strategy, make_batches),
             initial_epoch=first,
             epochs=block.end_epoch,
             steps_per_epoch=steps,
@@ -170,13 +185,20 @@ class Run:
             "stopped_stages": self.stopped_stages,
         }
         checkpoints.save(self.workdir / "checkpoints", self.model, state)
+        if self.summaries:
+            self.summaries.write(row)
         return row
 
     def _images(self, block):
+        """Images that pass the network in an epoch."""
         views = stage_views(self.views, block.stage)
-        if "over" not in block.heads:
-            views = [view for view in views if view.partner != "other_class"]
-        return self.sampler.steps_per_epoch * self.sampler.batch_size * len(views)
+        own = sum(view.partner != "other_class" for view in views)
+        # Images of another class take part in the clusters' loss alone.
+        in_turn = self.schedule.alternate_steps and len(block.heads) > 1
+        share = 0.5 if in_turn else float("over" in block.heads)
+        sampler = self.samplers[block.stage_index]
+        passes = own + share * (len(views) - own)
+        return round(sampler.steps_per_epoch * sampler.batch_size * passes)
 
     def check(self, block, epoch, logs):
         """Raises TrainingFailed if a loss is not finite or a trained head has collapsed."""
@@ -199,10 +221,12 @@ class Run:
                 )
 
     def _keep_best(self, row):
-        """The best epoch of the last stage, by the mean validation accuracy of the heads."""
-        scores = [v for key, v in row.items() if key.startswith("val_")]
+        """The best epoch of the last stage, by the mean validation accuracy of its heads."""
         if row["stage_index"] != self.blocks[-1].stage_index:
             return
+        trained = self.stages[-1].heads or self.model.head_names
+        keys = [f"val_{head}_accuracy" for head in trained]
+        scores = [row[key] for key in keys if key in row]
         score = sum(scores) / len(scores) if scores else None
         so_far = self.best and self.best["score"]
         if score is None and so_far is not None:
@@ -238,7 +262,7 @@ class _Epochs(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         seconds = time.perf_counter() - self.started
-        row = self.run.end_epoch(self.block, epoch, {k: float(v) for k, v in logs.items()}, seconds)
+        row = self.run.end_epoch(self.block, epoch, self.model.epoch_results(), seconds)
         if self.run.verbose:
             scores = [f"{k} {v:.4f}" for k, v in row.items() if k.startswith("val_")]
             print(

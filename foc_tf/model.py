@@ -4,9 +4,12 @@ A method subclasses `SemiSupervisedModel` and says four things: `views` (what th
 `loss_names` (what is tracked), `hyperparameters` (which arguments it has) and `compute_losses`.
 """
 
+import itertools
+
 import keras
 import tensorflow as tf
 
+from foc_tf import keras_compat
 from foc_tf import stages as stages_lib
 from foc_tf.distribution import num_replicas, replica_id
 from foc_tf.heads import MultiHead
@@ -25,6 +28,7 @@ class SemiSupervisedModel(keras.Model):
       k: number of clusters of the overclustering heads; 0 for a method without them.
       num_sub_heads: S, copies of each head.
       hidden_units: width of the heads' hidden layer, 0 for linear heads.
+      over_hidden_units: of the overclustering heads; None for the same.
       dropout: share of the features set to 0 before the heads, one mask for all heads.
       seed: of the heads' initial weights and of the dropout masks.
       batch_statistics: "shared": the views of a batch pass the backbone together; "per_view": one
@@ -45,6 +49,7 @@ class SemiSupervisedModel(keras.Model):
         k=0,
         num_sub_heads=5,
         hidden_units=0,
+        over_hidden_units=None,
         dropout=0.5,
         seed=0,
         batch_statistics="shared",
@@ -64,11 +69,12 @@ class SemiSupervisedModel(keras.Model):
         self.normal_head = MultiHead(k_gt, num_sub_heads, hidden_units, seed, name="normal_head")
         self.over_head = None
         if k:
-            self.over_head = MultiHead(
-                k, num_sub_heads, hidden_units, seed + 1000, name="over_head"
-            )
+            units = hidden_units if over_hidden_units is None else over_hidden_units
+            self.over_head = MultiHead(k, num_sub_heads, units, seed + 1000, name="over_head")
+        if num_replicas() > 1:
+            keras_compat.synchronize_batch_norm(backbone)
         self._train_functions = {}
-        self._stage_index = 0
+        self._stage_index, self._turn_steps = 0, 0
         self.stage = stages_lib.Stage("fine_tune", 1, 1e-4)
         self.active_heads = self.head_names
         tracked = ("loss", *self.loss_names)
@@ -98,7 +104,12 @@ class SemiSupervisedModel(keras.Model):
             f"{type(self).__name__} does not say how its losses are computed."
         )
 
-    def set_stage(self, stage, heads=None, index=0):
+    @classmethod
+    def schedule(cls, stages):
+        """The method's own form of the stages that the flags ask for; here as they are."""
+        return stages
+
+    def set_stage(self, stage, heads=None, index=0, turn_steps=0):
         """Says what is trained from now on.
 
         Keras bakes Python values into the compiled step, so every (stage, heads) has a step of its
@@ -108,15 +119,45 @@ class SemiSupervisedModel(keras.Model):
           stage: `stages.Stage`.
           heads: names of the heads to train; None for all.
           index: position of the stage in the run; part of the dropout seed.
+          turn_steps: the heads are trained in turn, so many steps each, the last kind first; 0
+            trains them together.
         """
-        self._train_functions[self._stage_key()] = getattr(self, "train_function", None)
-        self.stage, self._stage_index = stage, index
+        self.stage, self._stage_index, self._turn_steps = stage, index, turn_steps
         self.active_heads = tuple(heads or self.head_names)
-        self.train_function = self._train_functions.get(self._stage_key())
 
     def _stage_key(self):
         stage = self.stage
         return (self._stage_index, stage.train_backbone, stage.use_labels, self.active_heads)
+
+    def make_train_function(self, force=False):
+        """What `fit` calls for every step: Keras's own, or one for each kind of head in turn."""
+        heads = self.active_heads
+        if not self._turn_steps or len(heads) < 2:
+            self.train_function = self._compiled_step(force)
+            return self.train_function
+        # The optimizer counts the stage's steps, also over a stop.
+        done = itertools.count(int(self._step()))
+
+        def in_turn(iterator):
+            turn = next(done) // self._turn_steps
+            self.active_heads = (heads[::-1][turn % len(heads)],)
+            step = self._compiled_step(False)
+            try:
+                return step(iterator)  # the first call of each traces it, with its heads active
+            finally:
+                self.active_heads = heads
+
+        self.train_function = in_turn
+        return in_turn
+
+    def _compiled_step(self, force):
+        key = self._stage_key()
+        if force or key not in self._train_functions:
+            called = getattr(self, "train_function", None)
+            super().make_train_function(force=True)
+            self._train_functions[key] = self.train_function
+            self.train_function = called
+        return self._train_functions[key]
 
     def compile(self, optimizer="adam", **kwargs):
         """`keras.Model.compile` without a loss: the method has its own."""
@@ -191,8 +232,8 @@ class SemiSupervisedModel(keras.Model):
             losses = self.compute_losses(data, training=True)
             total = tf.add_n(list(losses.values()))
             # Gradients are summed over the replicas, each of which holds the whole loss's mean.
-            scaled = total / num_replicas()
-        self.optimizer.apply_gradients(zip(tape.gradient(scaled, variables), variables))
+            share = total / num_replicas()
+        keras_compat.minimize(self.optimizer, tape, share, variables)
         for name, value in (losses | {"loss": total}).items():
             self.trackers[name].update_state(value)
         return self._results(losses)
@@ -209,6 +250,11 @@ class SemiSupervisedModel(keras.Model):
         hard = tf.one_hot(tf.argmax(probs, axis=-1), probs.shape[-1])
         shares = tf.reduce_max(tf.reduce_mean(hard, axis=0), axis=-1)
         self.largest[head].update_state(tf.reduce_min(shares))
+
+    def epoch_results(self):
+        """{name: float} of every loss and share that was tracked since the start of the epoch."""
+        seen = [m for m in self.metrics if tf.convert_to_tensor(m.count) > 0]
+        return {m.name: float(m.result()) for m in seen}
 
     def _results(self, losses):
         results = {name: self.trackers[name].result() for name in ("loss", *losses)}

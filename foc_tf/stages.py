@@ -16,6 +16,9 @@ class Stage:
         uses its moving statistics; the authors' code lets it go on with batch statistics).
       use_labels: False hides all labels: no supervised loss, no supervised augmentation.
       class_partners: supervised augmentation without a supervised loss (the dagger of table 4).
+      heads: names of the heads that are trained; empty for all.
+      views: names of the views that are built; empty for all that the losses need.
+      labeled_only: no unlabelled rows in the batches.
     """
 
     name: str
@@ -24,6 +27,9 @@ class Stage:
     train_backbone: bool = True
     use_labels: bool = True
     class_partners: bool = False
+    heads: tuple = ()
+    views: tuple = ()
+    labeled_only: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,12 +80,13 @@ def blocks(stages, heads, alternate_epochs):
     result, epoch = [], 0
     for index, stage in enumerate(stages):
         end, turn = epoch + stage.epochs, 0
+        trained = [head for head in heads if head in (stage.heads or heads)]
         while epoch < end:
-            if alternate_epochs and len(heads) > 1:
-                active = (heads[::-1][turn % len(heads)],)
+            if alternate_epochs and len(trained) > 1:
+                active = (trained[::-1][turn % len(trained)],)
                 stop = min(end, epoch + alternate_epochs)
             else:
-                active, stop = tuple(heads), end
+                active, stop = tuple(trained), end
             result.append(Block(index, stage, active, epoch, stop))
             epoch, turn = stop, turn + 1
     return result

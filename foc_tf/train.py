@@ -6,7 +6,6 @@
 Started again with the same workdir it goes on from where it stopped.
 """
 
-import dataclasses
 import pathlib
 import sys
 
@@ -20,125 +19,20 @@ import tensorflow as tf
 from absl import flags as absl_flags
 
 from foc_tf import (
-    augment,
     build,
     checkpoints,
     distribution,
     evaluate,
+    from_flags,
     loop,
     report,
     stages,
+    summaries,
     workdirs,
 )
 from foc_tf import export as export_lib
 from foc_tf import flags as foc_flags
-from foc_tf.data import batches, pipeline, reading
-from foc_tf.methods import METHODS
-
-_CHANNELS = {"rgb": 3, "grey": 1, "sobel": 3, "sobel_rgb": 3}
-
-
-def check_method_flags(flag_values):
-    """A flag of another method is an error: it would silently do nothing.
-
-    Raises:
-      ValueError: if the method is unknown or a flag that was given is not one of its own.
-    """
-    method = flag_values["method"].value
-    if method not in METHODS:
-        raise ValueError(f"method: expected one of {', '.join(METHODS)}, found {method!r}.")
-    every = {name for cls in METHODS.values() for name in cls.hyperparameters}
-    for name in sorted(every - set(METHODS[method].hyperparameters)):
-        if flag_values[name].present:
-            owners = [m for m, cls in METHODS.items() if name in cls.hyperparameters]
-            raise ValueError(
-                f"--{name} is a flag of method {', '.join(owners)}; --method={method} has no use "
-                "for it. Remove it."
-            )
-
-
-def make_stages(f, method):
-    """The stages that the flags ask for."""
-    result = stages.warm_up_stages(
-        f.pretext_epochs if "pretext_epochs" in METHODS[method].hyperparameters else 0,
-        f.heads_only_epochs,
-        f.fine_tune_epochs,
-        f.learning_rate,
-        f.heads_learning_rate,
-        f.pretext_partners,
-    )
-    if not result:
-        raise ValueError("fine_tune_epochs: all stages have 0 epochs; give at least one.")
-    return result
-
-
-def make_views(f, model):
-    """The method's views with the recipes that the flags ask for."""
-    result = []
-    for view in model.views:
-        recipe = getattr(f, f"augment_{view.name}")
-        if recipe not in augment.AUGMENTATIONS:
-            raise ValueError(
-                f"augment_{view.name}: expected one of {', '.join(augment.AUGMENTATIONS)}, "
-                f"found {recipe!r}."
-            )
-        result.append(dataclasses.replace(view, augmentation=recipe))
-    return tuple(result)
-
-
-_METHOD_FLAGS = (
-    *("k", "lambda_s", "lambda_ice", "lambda_u"),
-    *("negatives", "ce_views", "normal_mi_rows"),
-)
-
-
-def make_model(f, num_classes):
-    """The compiled model that the flags ask for."""
-    hyperparameters = {
-        name: getattr(f, name)
-        for name in ("num_sub_heads", "hidden_units", "dropout", "seed", "batch_statistics")
-    }
-    cls = METHODS[f.method]
-    for name in _METHOD_FLAGS:
-        if name in cls.hyperparameters:
-            hyperparameters[name] = getattr(f, name)
-    model = build.build_model(
-        f.method,
-        f.backbone,
-        num_classes,
-        f.image_size,
-        _CHANNELS[f.input],
-        f.backbone_weights,
-        f.input if f.input.startswith("sobel") else "pixels",
-        **hyperparameters,
-    )
-    if f.init_from:
-        build.init_backbone(model, f.init_from)
-    model.compile(keras.optimizers.Adam(f.learning_rate))
-    return model
-
-
-def make_sampler(f, image_set, labels, replicas):
-    """The batch sampler that the flags ask for; warns where the batch is small for k."""
-    uses_unlabeled = "unlabeled_ratio" in METHODS[f.method].hyperparameters
-    roles = image_set.roles()
-    certain_train = np.setdiff1d(roles.labeled, np.flatnonzero(labels >= 0))
-    unlabeled = np.union1d(roles.unlabeled, certain_train) if uses_unlabeled else []
-    if uses_unlabeled and f.batch_size < 2 * f.k * f.repetitions and f.repetitions > 1:
-        program.log(
-            f"note: batch_size {f.batch_size} is below 2 x k x repetitions = "
-            f"{2 * f.k * f.repetitions}: the mutual information of {f.k} clusters is estimated "
-            "from few images."
-        )
-    return batches.BatchSampler(
-        labels,
-        unlabeled,
-        f.batch_size,
-        f.unlabeled_ratio if uses_unlabeled else 0,
-        f.repetitions,
-        f.seed,
-        replicas,
-    )
+from foc_tf.data import pipeline, reading
 
 
 def prepare_keras(f):
@@ -146,23 +40,18 @@ def prepare_keras(f):
     keras.utils.set_random_seed(f.seed)
     if f.deterministic:
         tf.config.experimental.enable_op_determinism()
-    policy = "mixed_bfloat16" if f.mixed_precision == "bfloat16" else "float32"
-    keras.mixed_precision.set_global_policy(policy)
+    precision = f.mixed_precision
+    keras.mixed_precision.set_global_policy(
+        "float32" if precision == "none" else f"mixed_{precision}"
+    )
 
 
 def make_run(f, workdir, image_set, labels, loader, strategy):
     """Everything a training run needs, put together."""
     with strategy.scope():
-        model = make_model(f, len(image_set.classes))
-    sampler = make_sampler(f, image_set, labels, strategy.num_replicas_in_sync)
-    run_stages = make_stages(f, f.method)
-    shown = np.union1d(np.flatnonzero(labels >= 0), image_set.roles().val)
-
-    def validate():
-        values = evaluate.outputs(model, loader, len(labels), shown, f.image_size)
-        scorer = report.Scorer(image_set, labels, values)
-        return scorer.validation(not stages.use_labels(run_stages)) | scorer.spread(shown)
-
+        model = from_flags.make_model(f, len(image_set.classes))
+    run_stages = from_flags.make_stages(f)
+    replicas = strategy.num_replicas_in_sync
     details = {
         "model": model.recipe,
         "classes": list(image_set.classes),
@@ -176,24 +65,36 @@ def make_run(f, workdir, image_set, labels, loader, strategy):
     }
     return loop.Run(
         model,
-        sampler,
-        make_views(f, model),
+        from_flags.make_samplers(f, image_set, labels, replicas, run_stages),
+        from_flags.make_views(f, model),
         loader,
         f.image_size,
         run_stages,
-        loop.Schedule(
-            f.alternate_epochs if "alternate_epochs" in METHODS[f.method].hyperparameters else 0,
-            f.learning_rate_schedule,
-            f.plateau_epochs,
-            f.early_stopping_share,
-            f.evaluate_every,
-        ),
-        validate,
+        from_flags.make_schedule(f),
+        make_validation(f, model, image_set, labels, loader, run_stages),
         workdir,
         details,
         strategy,
+        summaries.EpochWriter(workdir / "tensorboard") if f.tensorboard else None,
         verbose=1 if sys.stdout.isatty() else 2,
     )
+
+
+def make_validation(f, model, image_set, labels, loader, run_stages):
+    """Function () -> scores and spread of the clusters on the validation images."""
+    shown = np.union1d(np.flatnonzero(labels >= 0), image_set.roles().val)
+    # Several workers would have to predict in step; each scores a copy of its own instead.
+    alone = distribution.worker().count == 1
+    scored = model if alone else build.build_model(**model.recipe)
+
+    def validate():
+        if not alone:
+            scored.set_weights(model.get_weights())
+        values = evaluate.outputs(scored, loader, len(labels), shown, f.image_size)
+        scorer = report.Scorer(image_set, labels, values)
+        return scorer.validation(not stages.use_labels(run_stages)) | scorer.spread(shown)
+
+    return validate
 
 
 def summary(run):
@@ -220,12 +121,16 @@ def summary(run):
 def main():
     """The program."""
     f = absl_flags.FLAGS
-    check_method_flags(f._flags())
-    make_stages(f, f.method)
+    from_flags.check_method_flags(f._flags())
+    from_flags.make_stages(f)
     if not 8 <= f.image_size <= f.load_size:
         raise ValueError(
             f"image_size: expected 8 to load_size ({f.load_size}) pixels, found {f.image_size}."
         )
+    worker = distribution.worker()
+    if worker.count > 1:
+        program.log(f"worker {worker.index} of {worker.count}: waiting for the others")
+    strategy = distribution.make_strategy(f.strategy)
     image_set, labels, left_out = reading.read(
         f.dataset, f.data_dir, f.certain_threshold, f.labels_per_class, f.seed
     )
@@ -235,16 +140,37 @@ def main():
     workdir = pathlib.Path(
         f.workdir or f"runs/{workdirs.run_name(sys.argv, f.dataset, f.data_dir)}"
     )
-    loader = pipeline.make_loader(image_set.sources, f.load_size, _CHANNELS[f.input])
-    run = make_run(f, workdir, image_set, labels, loader, distribution.make_strategy(f.strategy))
-    workdirs.claim(workdir, foc_flags.given())
-    done, damaged = run.resume()
+    loader = pipeline.make_loader(image_set.sources, f.load_size, from_flags.CHANNELS[f.input])
+    with workdirs.written_by(workdir, worker.chief) as written:
+        run = make_run(f, written, image_set, labels, loader, strategy)
+        if worker.chief:
+            workdirs.claim(workdir, foc_flags.given())
+        train(run, workdir, worker)
+    if worker.chief:
+        finish(f, workdir, run, image_set, labels, loader, left_out)
+
+
+def train(run, workdir, worker):
+    """Trains from the workdir's newest checkpoint to the end."""
+    done, damaged = run.resume(workdir)
     for path in damaged:
         program.log(f"damaged checkpoint passed over: {path}")
+    if not distribution.same_everywhere(run.strategy, done):
+        raise program.Failed(
+            f"this worker begins after epoch {done} of {workdir}, another elsewhere: all need the "
+            "same folder (a shared disk). Start all workers again."
+        )
     if done:
         program.log(f"going on after epoch {done} of {run.total_epochs} in {workdir}")
-    run.run(done)
-    finish(f, workdir, run, image_set, labels, loader, left_out)
+    try:
+        run.run(done)
+    except tf.errors.OpError as error:
+        if worker.count == 1:
+            raise
+        raise program.Failed(
+            f"worker {worker.index}: lost the others ({str(error.message)[:200]}). Start all "
+            "workers again with the same command: they go on from the last finished epoch."
+        ) from None
 
 
 def finish(f, workdir, run, image_set, labels, loader, left_out):
@@ -260,6 +186,9 @@ def finish(f, workdir, run, image_set, labels, loader, left_out):
     print(report.table(result["splits"]))
     if "advice" in result:
         program.log(f"note: {result['advice']}.")
+    if f.tensorboard:
+        values = {**foc_flags.given(), "images": result["images"]}
+        summaries.write_results(workdir / "tensorboard", values, result, scorer, loader)
     if f.export:
         folder = f.export_dir or f"export/models/{workdir.name}"
         print(f"SavedModel: {export_lib.write(folder, model, scorer, result)}")

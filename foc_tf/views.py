@@ -22,6 +22,8 @@ class View:
 
 def stage_views(views, stage):
     """The views that a `stages.Stage` shows."""
+    if stage.views:
+        views = tuple(view for view in views if view.name in stage.views)
     if stage.use_labels:
         return views
     if stage.class_partners:

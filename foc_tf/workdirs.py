@@ -1,6 +1,8 @@
 """Folders of runs: their names, and that no run overwrites another."""
 
+import contextlib
 import pathlib
+import tempfile
 
 from foc_tf import files
 from foc_tf import flags as foc_flags
@@ -44,3 +46,16 @@ def claim(workdir, values):
         )
     with files.replacing(stored, "w") as file:
         file.write(text)
+
+
+@contextlib.contextmanager
+def written_by(workdir, chief):
+    """The folder that this worker writes to: the workdir, or one that is thrown away.
+
+    Saving reads variables that live on all workers, so all have to save; only the chief's is kept.
+    """
+    if chief:
+        yield workdir
+        return
+    with tempfile.TemporaryDirectory(prefix="foc_tf_worker_") as folder:
+        yield pathlib.Path(folder)

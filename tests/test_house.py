@@ -35,9 +35,9 @@ FLOORS = [
         "flags",
     },
     {"model", "datasets", "picture", "report", "workdirs"},
-    {"methods", "checkpoints", "data"},
+    {"methods", "checkpoints", "data", "summaries"},
     {"build", "loop", "source_flags"},
-    {"evaluate", "benchmark", "features"},
+    {"evaluate", "benchmark", "features", "from_flags"},
     {"export", "predicting"},
     {"train", "prepare", "predict", "compare"},
 ]

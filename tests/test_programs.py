@@ -15,15 +15,6 @@ from foc_tf import train, workdirs
 from tests.small_run import ROOT, SMALL, call, command, read_report, run
 
 
-@pytest.fixture(scope="session")
-def trained(tmp_path_factory):
-    """A finished small run: (workdir, export folder, what the program printed)."""
-    folder = tmp_path_factory.mktemp("trained")
-    done = run("train", *SMALL, f"--workdir={folder / 'run'}", f"--export_dir={folder / 'model'}")
-    assert done.returncode == 0, done.stderr
-    return folder / "run", folder / "model", done
-
-
 def test_train_leaves_what_the_contract_names(trained):
     workdir, model, done = trained
     for name in ("flags.txt", "history.csv", "report.json", "predictions.csv", "clusters.png"):

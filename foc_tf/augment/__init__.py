@@ -32,6 +32,7 @@ class Recipe:
       images: [N, H, W, C] uint8 or float32 in 0..255, C 1 or 3; N may be unknown.
       seed: [2] int; the same seed gives the same result.
       size: side of the result in pixels.
+      first: place of the first image in its batch: a part of a batch gets the batch's draws.
 
     Returns:
       [N, size, size, C] float32 in 0..255.
@@ -62,9 +63,9 @@ class Recipe:
     gamma: tuple[float, float] | None = None
     cutout: tuple[float, float] | None = None
 
-    def __call__(self, images, seed, size):
+    def __call__(self, images, seed, size, first=0):
         images = checked(images, size)
-        draws = _draws(seed, tf.shape(images)[0])
+        draws = _draws(seed, tf.shape(images)[0], first)
         result = affine_or_crop(self, draws, images, size)
         result = recoloured(self, draws, result)
         if self.cutout:
@@ -72,13 +73,14 @@ class Recipe:
         return result
 
 
-def center_crop(images, seed, size):
+def center_crop(images, seed, size, first=0):
     """The centre of each image, exact pixels; x3 and evaluation.
 
     Args:
       images: [N, H, W, C] uint8 or float32 in 0..255, C 1 or 3.
       seed: not used; here so that all recipes are called alike.
       size: side of the result in pixels.
+      first: not used.
 
     Returns:
       [N, size, size, C] float32 in 0..255; an odd margin leaves its extra pixel right and below.
@@ -86,20 +88,20 @@ def center_crop(images, seed, size):
     Raises:
       ValueError: as for `Recipe`.
     """
-    del seed
+    del seed, first
     images = checked(images, size)
     top, left = ((tf.shape(images)[axis] - size) // 2 for axis in (1, 2))
     crop = tf.cast(images[:, top : top + size, left : left + size], tf.float32)
     return tf.ensure_shape(crop, [None, size, size, images.shape[-1]])
 
 
-def _draws(seed, count):
-    """Function (name, low, high) -> [N] uniform float32 of the named stream."""
+def _draws(seed, count, first):
+    """Function (name, low, high) -> [N] uniform float32 of the named stream, from `first` on."""
     seeds = tf.random.experimental.stateless_split(seed, len(_STREAMS))
 
     def uniform(name, low=0.0, high=1.0):
         own = seeds[_STREAMS.index(name)]
-        return low + (high - low) * tf.random.stateless_uniform([count], own)
+        return low + (high - low) * tf.random.stateless_uniform([first + count], own)[first:]
 
     return uniform
 
@@ -121,6 +123,19 @@ AUGMENTATIONS = {
         hue=30 / 255 * 2 * math.pi,
         saturation=(1 - 100 / 255, 1 + 100 / 255),
         gamma=(0.6, 1.4),
+    ),
+    # IIC's first view (Ji et al. 2019): where the crop lies, nothing else.
+    "crop": Recipe(flip=0.0),
+    # IIC's second view: flip, affine, colour jitter (.4, .4, .4, .125) and cutout, its settings for
+    # fine-tuning; its coin flips (affine and cutout in half of the images) are left out.
+    "iic_transformed": Recipe(
+        rotate=18.0,
+        shear=10.0,
+        shift=0.1,
+        hue=0.125 * 2 * math.pi,
+        saturation=(0.6, 1.4),
+        brightness=(0.6, 1.4),
+        cutout=(0.0, 0.7),
     ),
     # The authors' x3, and evaluation.
     "center_crop": center_crop,

@@ -89,7 +89,7 @@ def make_loader(sources, load_size, channels):
     )
 
 
-def training_batches(sampler, views, loader, image_size, start_step=0):
+def training_batches(sampler, views, loader, image_size, start_step=0, part=(0, 1)):
     """Endless dataset of batch dicts from `start_step` on.
 
     Args:
@@ -98,32 +98,37 @@ def training_batches(sampler, views, loader, image_size, start_step=0):
       loader: of `make_loader`.
       image_size: side of the views in pixels.
       start_step: t of the first batch.
+      part: (index, number of parts): only that part of a batch's rows is built, the same pixels as
+        in the whole batch.
 
     Returns:
       tf.data.Dataset of {view name: [B, image_size, image_size, C] float32 in 0..255,
-      "label": [B] int32, -1 = unlabelled}.
+      "label": [B] int32, -1 = unlabelled}; B / parts rows of them.
     """
     keys = [view.partner for view in views]
+    count = sampler.batch_size // part[1]
+    first = part[0] * count
 
     def draw(step):
         batch = sampler.batch(int(step))
-        rows = np.stack([batch[key] for key in keys])
+        rows = np.stack([batch[key] for key in keys])[:, first : first + count]
         distinct, inverse = np.unique(rows, return_inverse=True)
-        return distinct, inverse.reshape(rows.shape), batch["label"]
+        return distinct, inverse.reshape(rows.shape), batch["label"][first : first + count]
 
     def build(step):
         distinct, inverse, label = tf.numpy_function(
             draw, [step], (tf.int64, tf.int64, tf.int32), stateful=False
         )
         distinct.set_shape((None,))
-        inverse.set_shape((len(views), sampler.batch_size))
-        label.set_shape((sampler.batch_size,))
+        inverse.set_shape((len(views), count))
+        label.set_shape((count,))
         images = loader(distinct)
         result = {"label": label}
         for index, view in enumerate(views):
             seed = tf.stack([tf.constant(sampler.seed * 16 + index, tf.int64), step])
             picked = tf.gather(images, inverse[index])
-            result[view.name] = AUGMENTATIONS[view.augmentation](picked, seed, image_size)
+            augment = AUGMENTATIONS[view.augmentation]
+            result[view.name] = augment(picked, seed, image_size, first)
         return result
 
     steps = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)

@@ -1,6 +1,7 @@
 """The methods: name -> class. A new method is one file here and one line in `METHODS`."""
 
 from foc_tf.methods.foc import FOC
+from foc_tf.methods.iic import IIC
 from foc_tf.methods.supervised import Supervised
 
-METHODS = {"foc": FOC, "supervised": Supervised}
+METHODS = {"foc": FOC, "iic": IIC, "supervised": Supervised}

@@ -40,6 +40,7 @@ class FOC(SemiSupervisedModel):
         "ce_views",
         "normal_mi_rows",
         "alternate_epochs",
+        "alternate_steps",
         "unlabeled_ratio",
         "pretext_epochs",
         "pretext_partners",

@@ -1,0 +1,136 @@
+"""The parts of a training run that flags ask for: stages, views, model, samplers.
+
+Every function takes `f`, an object with the flags' values as attributes.
+"""
+
+import dataclasses
+
+import keras
+import numpy as np
+
+from foc_tf import augment, build, loop, program, stages
+from foc_tf.data import batches
+from foc_tf.methods import METHODS
+
+CHANNELS = {"rgb": 3, "grey": 1, "sobel": 3, "sobel_rgb": 3}
+
+
+def check_method_flags(flag_values):
+    """A flag of another method is an error: it would silently do nothing.
+
+    Raises:
+      ValueError: if the method is unknown or a flag that was given is not one of its own.
+    """
+    method = flag_values["method"].value
+    if method not in METHODS:
+        raise ValueError(f"method: expected one of {', '.join(METHODS)}, found {method!r}.")
+    every = {name for cls in METHODS.values() for name in cls.hyperparameters}
+    for name in sorted(every - set(METHODS[method].hyperparameters)):
+        if flag_values[name].present:
+            owners = [m for m, cls in METHODS.items() if name in cls.hyperparameters]
+            raise ValueError(
+                f"--{name} is a flag of method {', '.join(owners)}; --method={method} has no use "
+                "for it. Remove it."
+            )
+
+
+def make_stages(f):
+    """The stages that the flags ask for, in the method's own form."""
+    method = METHODS[f.method]
+    result = stages.warm_up_stages(
+        f.pretext_epochs if "pretext_epochs" in method.hyperparameters else 0,
+        f.heads_only_epochs,
+        f.fine_tune_epochs,
+        f.learning_rate,
+        f.heads_learning_rate,
+        f.pretext_partners,
+    )
+    if not result:
+        raise ValueError("fine_tune_epochs: all stages have 0 epochs; give at least one.")
+    return method.schedule(result)
+
+
+def make_schedule(f):
+    """How epochs follow each other, as the flags ask for."""
+    alternates = "alternate_epochs" in METHODS[f.method].hyperparameters
+    if f.alternate_steps < 0:
+        raise ValueError(f"alternate_steps: expected 0 or more, found {f.alternate_steps}.")
+    return loop.Schedule(
+        f.alternate_epochs if alternates else 0,
+        f.alternate_steps if alternates else 0,
+        f.learning_rate_schedule,
+        f.plateau_epochs,
+        f.early_stopping_share,
+        f.evaluate_every,
+    )
+
+
+def make_views(f, model):
+    """The method's views, with its own recipes where the flags say nothing."""
+    result = []
+    for view in model.views:
+        recipe = getattr(f, f"augment_{view.name}") or view.augmentation
+        if recipe not in augment.AUGMENTATIONS:
+            raise ValueError(
+                f"augment_{view.name}: expected one of {', '.join(augment.AUGMENTATIONS)}, "
+                f"found {recipe!r}."
+            )
+        result.append(dataclasses.replace(view, augmentation=recipe))
+    return tuple(result)
+
+
+_METHOD_FLAGS = (
+    *("k", "lambda_s", "lambda_ice", "lambda_u"),
+    *("negatives", "ce_views", "normal_mi_rows"),
+)
+
+
+def make_model(f, num_classes):
+    """The compiled model that the flags ask for."""
+    hyperparameters = {
+        name: getattr(f, name)
+        for name in ("num_sub_heads", "hidden_units", "dropout", "seed", "batch_statistics")
+    }
+    cls = METHODS[f.method]
+    for name in _METHOD_FLAGS:
+        if name in cls.hyperparameters:
+            hyperparameters[name] = getattr(f, name)
+    model = build.build_model(
+        f.method,
+        f.backbone,
+        num_classes,
+        f.image_size,
+        CHANNELS[f.input],
+        f.backbone_weights,
+        f.input if f.input.startswith("sobel") else "pixels",
+        **hyperparameters,
+    )
+    if f.init_from:
+        build.init_backbone(model, f.init_from)
+    model.compile(keras.optimizers.Adam(f.learning_rate))
+    return model
+
+
+def make_samplers(f, image_set, labels, replicas, run_stages):
+    """The batch sampler of each stage; warns where the batch is small for k."""
+    uses_unlabeled = "unlabeled_ratio" in METHODS[f.method].hyperparameters
+    roles = image_set.roles()
+    certain_train = np.setdiff1d(roles.labeled, np.flatnonzero(labels >= 0))
+    unlabeled = np.union1d(roles.unlabeled, certain_train) if uses_unlabeled else []
+    if uses_unlabeled and f.batch_size < 2 * f.k * f.repetitions and f.repetitions > 1:
+        program.log(
+            f"note: batch_size {f.batch_size} is below 2 x k x repetitions = "
+            f"{2 * f.k * f.repetitions}: the mutual information of {f.k} clusters is estimated "
+            "from few images."
+        )
+    ratios = [
+        f.unlabeled_ratio if uses_unlabeled and not stage.labeled_only else 0
+        for stage in run_stages
+    ]
+    made = {
+        ratio: batches.BatchSampler(
+            labels, unlabeled, f.batch_size, ratio, f.repetitions, f.seed, replicas
+        )
+        for ratio in ratios
+    }
+    return [made[ratio] for ratio in ratios]
