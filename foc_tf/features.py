@@ -10,6 +10,7 @@ images, labels = load_digits(return_X_y=True)
 images = (images.reshape(-1, 8, 8, 1) * 255 / 16).astype("float32")
 few, rest, test = np.split(np.random.default_rng(0).permutation(len(images)), [100, 1200])
 
+keras.utils.set_random_seed(0)
 # foc_tf.load("runs/mine") gives a trained model instead.
 model = foc_tf.build_model(
     "foc", "small_resnet", k_gt=10, k=50, image_size=8, channels=1, negatives="in_batch",
