@@ -1,47 +1,4 @@
-"""A trained network's features for scikit-learn, k-NN and other people's code.
-
-```python
-import keras, numpy as np, tensorflow as tf
-from sklearn.datasets import load_digits
-from sklearn.neighbors import KNeighborsClassifier
-import foc_tf
-
-images, labels = load_digits(return_X_y=True)
-images = (images.reshape(-1, 8, 8, 1) * 255 / 16).astype("float32")
-few, rest, test = np.split(np.random.default_rng(0).permutation(len(images)), [100, 1200])
-
-keras.utils.set_random_seed(0)
-# foc_tf.load("runs/mine") gives a trained model instead.
-model = foc_tf.build_model(
-    "foc", "small_resnet", k_gt=10, k=50, image_size=8, channels=1, negatives="in_batch",
-    ce_views="both",
-)
-model.compile(keras.optimizers.Adam(1e-3))
-moved = foc_tf.augment.AUGMENTATIONS["digit"]
-known = tf.data.Dataset.from_tensor_slices((images[few], labels[few].astype("int32")))
-known = known.repeat().shuffle(100, seed=0).batch(30)
-unknown = tf.data.Dataset.from_tensor_slices(images[rest]).repeat().shuffle(1100, seed=0).batch(30)
-
-def views(step, both):
-    (of_class, label), without = both
-    pixels = tf.concat([of_class, without], axis=0)
-    return {
-        "anchor": moved(pixels, [step, 0], 8),
-        "positive": moved(pixels, [step, 1], 8),
-        "label": tf.concat([label, tf.fill([30], -1)], axis=0),  # -1 = unlabelled
-    }
-
-data = tf.data.Dataset.zip((known, unknown)).enumerate().map(views)
-model.fit(data, steps_per_epoch=80, verbose=0)
-
-features = foc_tf.feature_extractor(model).predict(images, verbose=0)  # [1797, 128]
-knn = KNeighborsClassifier(5)
-score = knn.fit(features[few], labels[few]).score(features[test], labels[test])
-flat = images.reshape(len(images), -1)
-pixels = knn.fit(flat[few], labels[few]).score(flat[test], labels[test])
-print(f"5 nearest neighbours of 100 labels: {pixels:.3f} by pixels, {score:.3f} by features")
-```
-"""
+"""A trained network's features for scikit-learn, k-NN and other people's code."""
 
 import pathlib
 
