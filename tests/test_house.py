@@ -6,7 +6,6 @@ import re
 
 import pytest
 
-
 ROOT = pathlib.Path(__file__).parents[1]
 FILES = sorted((ROOT / "foc_tf").rglob("*.py"))
 # Rooms from the ground up; a module imports only from lower floors (or, in a package, its own).
