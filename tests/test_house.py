@@ -35,9 +35,9 @@ FLOORS = [
     {"model", "datasets", "picture", "report", "workdirs"},
     {"methods", "checkpoints", "data", "summaries"},
     {"build", "loop", "source_flags"},
-    {"evaluate", "benchmark", "features", "from_flags"},
-    {"export", "predicting"},
-    {"train", "prepare", "predict", "compare"},
+    {"evaluate", "features", "from_flags"},
+    {"export", "predicting", "benchmarks"},
+    {"train", "prepare", "predict", "compare", "benchmark"},
 ]
 
 
