@@ -2,7 +2,7 @@
 
 Public names load on first use, so that `import foc_tf` costs nothing:
 `losses`, `heads`, `mapping`, `metrics`, `annotations`, `augment`, `backbones`, `data`, `methods`,
-`stages`, `views` (modules), `build_model`, `load`, `MultiHead`.
+`stages`, `views` (modules), `build_model`, `load`, `feature_extractor`, `MultiHead`.
 """
 
 import importlib
@@ -22,7 +22,12 @@ _MODULES = (
     "stages",
     "views",
 )
-_NAMES = {"build_model": "build", "load": "build", "MultiHead": "heads"}
+_NAMES = {
+    "build_model": "build",
+    "load": "build",
+    "feature_extractor": "features",
+    "MultiHead": "heads",
+}
 
 __all__ = [*_MODULES, *_NAMES, "__version__"]
 

@@ -27,7 +27,7 @@ def save(directory, model, state):
     directory = pathlib.Path(directory)
     arrays = {f"weight_{i:05}": np.asarray(w) for i, w in enumerate(model.get_weights())}
     for index, variable in enumerate(_optimizer_variables(model)):
-        arrays[f"optimizer_{index:05}"] = np.asarray(variable)
+        arrays[f"optimizer_{index:05}"] = variable.numpy()
     arrays["state"] = np.frombuffer(json.dumps(state).encode(), np.uint8)
     with files.replacing(directory / f"epoch-{state['epoch']:06}.npz") as file:
         np.savez(file, **arrays)
@@ -83,9 +83,9 @@ def _assign(path, model, arrays):
 
 def reset_optimizer(model):
     """Zeroes the optimizer's moments and step count; learning rate and loss scale stay."""
-    rate = float(np.asarray(model.optimizer.learning_rate))
+    rate = float(model.optimizer.learning_rate.numpy())
     for variable in model.optimizer.variables:
-        variable.assign(np.zeros(variable.shape, np.asarray(variable).dtype))
+        variable.assign(np.zeros_like(variable.numpy()))
     model.optimizer.learning_rate = rate
 
 

@@ -149,7 +149,11 @@ flags.DEFINE_integer("evaluate_every", 1, "Epochs between two validations.")
 flags.DEFINE_string("export_dir", None, "Folder of SavedModels; default export/models/<run name>.")
 flags.DEFINE_bool("export", True, "Write a SavedModel at the end of training.")
 
-RUN_ONLY = ("workdir", "export_dir", "export", "strategy")
+flags.DEFINE_bool(
+    "tensorboard", True, "Write <workdir>/tensorboard: curves, clusters, settings, projector."
+)
+
+RUN_ONLY = ("workdir", "export_dir", "export", "strategy", "tensorboard")
 
 
 def given(module_name=__name__):

@@ -53,6 +53,7 @@ class Run:
       workdir: folder for checkpoints, history and the best model.
       details: JSON-able dict beside the best weights.
       strategy: the tf.distribute strategy that the model was made under.
+      summaries: `summaries.EpochWriter`, or None.
       verbose: 1 Keras's bar and a line an epoch, 2 the lines alone, 0 silent.
     """
 
@@ -69,6 +70,7 @@ class Run:
         workdir,
         details,
         strategy,
+        summaries=None,
         verbose=2,
     ):
         """See the class."""
@@ -76,6 +78,7 @@ class Run:
         self.image_size, self.stages, self.schedule = image_size, stages, schedule
         self.validate, self.workdir = validate, pathlib.Path(workdir)
         self.details, self.strategy, self.verbose = details, strategy, verbose
+        self.summaries = summaries
         turns = 0 if schedule.alternate_steps else schedule.alternate_epochs
         self.blocks = blocks(stages, model.head_names, turns)
         self.total_epochs = self.blocks[-1].end_epoch
@@ -182,6 +185,8 @@ class Run:
             "stopped_stages": self.stopped_stages,
         }
         checkpoints.save(self.workdir / "checkpoints", self.model, state)
+        if self.summaries:
+            self.summaries.write(row)
         return row
 
     def _images(self, block):

@@ -160,7 +160,7 @@ def cross_entropy(probs, labels):
 class MutualInformation(keras.losses.Loss):
     """Negative mutual information of two views, for `compile(loss=...)`; see `mutual_information`.
 
-    `y_true` is the first view's [B, K] probabilities, `y_pred` the second view's.
+    `y_true` is the first view's [B, K] or [B, S, K] probabilities, `y_pred` the second view's.
     """
 
     def __init__(self, name="mutual_information", **kwargs):
@@ -168,18 +168,89 @@ class MutualInformation(keras.losses.Loss):
         super().__init__(name=name, **kwargs)
 
     def call(self, y_true, y_pred):
-        """Scalar, -log K to 0."""
+        """Scalar or [S], -log K to 0."""
         return -mutual_information(y_true, y_pred)
 
 
 @keras.utils.register_keras_serializable("foc_tf")
 class InverseCrossEntropy(keras.losses.Loss):
-    """CE^-1 for `compile(loss=...)`: `y_pred` should avoid the clusters of `y_true` ([B, K])."""
+    """CE^-1 for `compile(loss=...)`: `y_pred` should avoid the clusters of `y_true` ([..., K])."""
 
     def __init__(self, name="inverse_cross_entropy", **kwargs):
         """Takes `keras.losses.Loss`'s arguments."""
         super().__init__(name=name, **kwargs)
 
     def call(self, y_true, y_pred):
-        """[B] float32."""
+        """[...] float32."""
         return inverse_cross_entropy(y_pred, y_true)
+
+
+@keras.utils.register_keras_serializable("foc_tf")
+class TripletInverseCrossEntropy(keras.losses.Loss):
+    """`triplet_inverse_cross_entropy` of a network that shows three views at once.
+
+    `y_true` is [B] class ids of the first view's images, -1 = unlabelled; `y_pred` the views'
+    probabilities [B, 3, K] or [B, 3, S, K]: the image, one of its class, one of another class.
+    """
+
+    def __init__(self, name="triplet_inverse_cross_entropy", **kwargs):
+        """Takes `keras.losses.Loss`'s arguments."""
+        super().__init__(name=name, **kwargs)
+
+    def call(self, y_true, y_pred):
+        """[B] or [B, S] float32, 0 for unlabelled rows."""
+        loss = triplet_inverse_cross_entropy(*tf.unstack(y_pred, 3, axis=1))
+        known = tf.cast(_labels(y_true) >= 0, loss.dtype)
+        return loss * tf.reshape(known, [-1] + [1] * (loss.shape.rank - 1))
+
+
+@keras.utils.register_keras_serializable("foc_tf")
+class InBatchInverseCrossEntropy(keras.losses.Loss):
+    """`in_batch_inverse_cross_entropy` for `compile(loss=...)`.
+
+    `y_true` is [B] class ids, -1 = unlabelled; `y_pred` [B, K] or, as `MultiHead` gives them,
+    [B, S, K] probabilities.
+
+    Args:
+      num_classes: C.
+      name: of the loss.
+    """
+
+    def __init__(self, num_classes, name="in_batch_inverse_cross_entropy", **kwargs):
+        """See the class; takes `keras.losses.Loss`'s arguments too."""
+        super().__init__(name=name, **kwargs)
+        self.num_classes = num_classes
+
+    def call(self, y_true, y_pred):
+        """[B, S] float32, 0 for unlabelled rows."""
+        return in_batch_inverse_cross_entropy(_sub_heads(y_pred), _labels(y_true), self.num_classes)
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return super().get_config() | {"num_classes": self.num_classes}
+
+
+@keras.utils.register_keras_serializable("foc_tf")
+class PartialCrossEntropy(keras.losses.Loss):
+    """`cross_entropy` for `compile(loss=...)`: labels may be missing.
+
+    `y_true` is [B] class ids, -1 = unlabelled; `y_pred` [B, C] or [B, S, C] probabilities.
+    """
+
+    def __init__(self, name="partial_cross_entropy", **kwargs):
+        """Takes `keras.losses.Loss`'s arguments."""
+        super().__init__(name=name, **kwargs)
+
+    def call(self, y_true, y_pred):
+        """[B, S] float32 in nats, 0 for unlabelled rows."""
+        return cross_entropy(_sub_heads(y_pred), _labels(y_true))
+
+
+def _labels(y_true):
+    # Keras makes [B, 1] floats of class ids.
+    return tf.cast(tf.reshape(y_true, [-1]), tf.int32)
+
+
+def _sub_heads(probs):
+    probs = tf.convert_to_tensor(probs)
+    return probs if probs.shape.rank == 3 else probs[:, None]

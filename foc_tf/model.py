@@ -136,7 +136,7 @@ class SemiSupervisedModel(keras.Model):
             self.train_function = self._compiled_step(force)
             return self.train_function
         # The optimizer counts the stage's steps, also over a stop.
-        done = itertools.count(int(self.optimizer.iterations))
+        done = itertools.count(int(self._step()))
 
         def in_turn(iterator):
             turn = next(done) // self._turn_steps
@@ -153,9 +153,10 @@ class SemiSupervisedModel(keras.Model):
     def _compiled_step(self, force):
         key = self._stage_key()
         if force or key not in self._train_functions:
-            self.train_function = None
+            called = getattr(self, "train_function", None)
             super().make_train_function(force=True)
             self._train_functions[key] = self.train_function
+            self.train_function = called
         return self._train_functions[key]
 
     def compile(self, optimizer="adam", **kwargs):

@@ -26,14 +26,49 @@ def contact_sheet(clusters, confidence, loader, rows=12, columns=14, images=None
     shown = [c for c in np.argsort(-sizes, kind="stable")[:rows] if sizes[c]]
     if not shown:
         return None
-    step = side + _GAP
-    sheet = np.full((len(shown) * step + _GAP, columns * step + _GAP, 3), 255, np.uint8)
-    for row, cluster in enumerate(shown):
-        members = images[clusters[images] == cluster]
-        members = members[np.argsort(-confidence[members], kind="stable")]
+    lines = []
+    for cluster in shown:
+        members = _by_confidence(images[clusters[images] == cluster], confidence)
         picks = np.unique(np.linspace(0, len(members) - 1, columns).round().astype(int))
-        pixels = tf.image.resize(loader(members[picks]), (side, side), method="nearest")
-        for column, pixel in enumerate(np.asarray(pixels)):
-            top, left = row * step + _GAP, column * step + _GAP
+        lines.append(loader(members[picks]))
+    return tf.io.encode_png(_tiles(lines, columns, side)).numpy()
+
+
+def cluster_grid(members, confidence, loader, rows=5, columns=8, side=48):
+    """[H, W, 3] uint8 grid of one cluster's most confident images.
+
+    Args:
+      members: [M] int, its images.
+      confidence: [N] float, probability of the cluster.
+      loader: function from [U] image indices to [U, H, W, C] uint8.
+      rows: of the grid at most.
+      columns: of the grid.
+      side: of an image in the grid, in pixels.
+    """
+    members = _by_confidence(members, confidence)[: rows * columns]
+    lines = [loader(members[i : i + columns]) for i in range(0, len(members), columns)]
+    return _tiles(lines, columns, side)
+
+
+def sprite(pixels, side=32):
+    """[n * side, n * side, 3] uint8: images in a square of n = ceil(sqrt(N)) rows, as they come."""
+    columns = max(1, int(np.ceil(np.sqrt(len(pixels)))))
+    lines = [pixels[i : i + columns] for i in range(0, columns**2, columns)]
+    return _tiles(lines, columns, side, gap=0)
+
+
+def _by_confidence(members, confidence):
+    return members[np.argsort(-confidence[members], kind="stable")]
+
+
+def _tiles(lines, columns, side, gap=_GAP):
+    """Lines of [n, H, W, C] images as one [rows, columns] sheet on white."""
+    step = side + gap
+    sheet = np.full((len(lines) * step + gap, columns * step + gap, 3), 255, np.uint8)
+    for row, line in enumerate(lines):
+        if not len(line):
+            continue
+        for column, pixel in enumerate(np.asarray(tf.image.resize(line, (side, side), "nearest"))):
+            top, left = row * step + gap, column * step + gap
             sheet[top : top + side, left : left + side] = pixel
-    return tf.io.encode_png(sheet).numpy()
+    return sheet

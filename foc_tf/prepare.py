@@ -85,7 +85,7 @@ def main():
 
         name = f.source.removeprefix("tfds:")
         f.source = str(tfds_reader.prepare(name, f.tfds_dir, f.beam_runner, f.beam_options))
-    tree, given = source_flags.open_source(f)
+    tree, given = source_flags.open_source(f, f.format)
     kind = f.format if f.format != "auto" else guess(tree, given)
     options = source_flags.reader_options(f, kind, given)
     result = prepare(

@@ -6,6 +6,7 @@ import sys
 from absl import flags
 
 from foc_tf.formats import FORMATS
+from foc_tf.formats.listing import Listing, is_listing
 from foc_tf.formats.tree import Tree, suffix
 from foc_tf.formats.votes import FORMS
 
@@ -18,7 +19,11 @@ def define(values, format_name="source_format"):
 
     enum, integer, string = flags.DEFINE_enum, flags.DEFINE_integer, flags.DEFINE_string
     add(
-        string, "source", None, "Folder, zip archive or table of votes; for prepare also tfds:NAME."
+        string,
+        "source",
+        None,
+        "Folder, zip archive, table of votes, or text file with a path of an image a line; for "
+        "prepare also tfds:NAME.",
     )
     add(
         enum,
@@ -27,7 +32,7 @@ def define(values, format_name="source_format"):
         "Whose annotations the source has; auto tells it from the names of the files.",
         ["auto", *FORMATS],
     )
-    add(string, "images", None, "Folder of the images, if not the table's. (votes, ecotaxa)")
+    add(string, "images", None, "Folder of the images, if not the table's. (votes, ecotaxa, list)")
     add(
         enum,
         "votes_form",
@@ -51,16 +56,22 @@ def define(values, format_name="source_format"):
     add(integer, "max_total_gb", 1024, "Most that a zip unpacks to, in gigabytes.")
 
 
-def open_source(f):
+def open_source(f, kind="auto"):
     """(tree, path of the table or None) that the flags mean.
+
+    Args:
+      f: the flags.
+      kind: name of the source's format, or auto.
 
     Raises:
       ValueError: if no source is given or it cannot be opened.
     """
     if not f.source:
-        raise ValueError("source: give --source=<folder, zip archive or table>.")
+        raise ValueError("source: give --source=<folder, zip archive, table or list>.")
     limits = (f.max_file_mb * 2**20, f.max_total_gb * 2**30)
     path = pathlib.Path(f.source)
+    if kind == "list" or (kind == "auto" and is_listing(path)):
+        return Listing(path, f.images, limits[0]), None
     if path.is_file() and suffix(path.name) in (".csv", ".tsv", ".txt"):
         return Tree(f.images or path.parent, *limits), path
     return Tree(path, *limits), None

@@ -28,6 +28,7 @@ from foc_tf import (
     report,
     serving,
     stages,
+    summaries,
     workdirs,
 )
 from foc_tf import flags as foc_flags
@@ -74,6 +75,7 @@ def make_run(f, workdir, image_set, labels, loader, strategy):
         workdir,
         details,
         strategy,
+        summaries.EpochWriter(workdir / "tensorboard") if f.tensorboard else None,
         verbose=1 if sys.stdout.isatty() else 2,
     )
 
@@ -184,6 +186,9 @@ def finish(f, workdir, run, image_set, labels, loader, left_out):
     print(report.table(result["splits"]))
     if "advice" in result:
         program.log(f"note: {result['advice']}.")
+    if f.tensorboard:
+        values = {**foc_flags.given(), "images": result["images"]}
+        summaries.write_results(workdir / "tensorboard", values, result, scorer, loader)
     if f.export:
         folder = f.export_dir or f"export/models/{workdir.name}"
         print(f"SavedModel: {serving.write(folder, model, scorer, result)}")

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from foc_tf.datasets import finding
 from tests.ecotaxa_tables import PNG
+from tests.small_run import SMALL, run
 
 # A property is right or wrong, not fast: busy machines pass the default 200 ms now and then.
 hypothesis.settings.register_profile("patient", deadline=None)
@@ -36,6 +37,15 @@ def shared():
 def two_replicas():
     """One strategy for the whole session: several in one process clash over collective keys."""
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """A finished small run: (workdir, export folder, what the program printed)."""
+    folder = tmp_path_factory.mktemp("trained")
+    done = run("train", *SMALL, f"--workdir={folder / 'run'}", f"--export_dir={folder / 'model'}")
+    assert done.returncode == 0, done.stderr
+    return folder / "run", folder / "model", done
 
 
 @pytest.fixture

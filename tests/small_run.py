@@ -9,7 +9,6 @@ import subprocess
 import sys
 from unittest import mock
 
-import pytest
 from absl import flags
 
 from foc_tf import program
@@ -52,15 +51,17 @@ def read_report(workdir):
     return json.loads((workdir / "report.json").read_text())
 
 
-def call(main, *arguments):
+def call(main, *arguments, values=flags.FLAGS):
     """Runs a program's main in this process, which spares the import: (exit code, stderr)."""
-    for name in flags.FLAGS:
-        flags.FLAGS[name].unparse()
-    stderr = io.StringIO()
+    for name in values:
+        values[name].unparse()
+    stderr, code = io.StringIO(), 0
     with (
         mock.patch.object(sys, "argv", ["program", *arguments]),
         contextlib.redirect_stderr(stderr),
-        pytest.raises(SystemExit) as stopped,
     ):
-        program.run(main)
-    return stopped.value.code, stderr.getvalue()
+        try:
+            program.run(main, values)
+        except SystemExit as stopped:
+            code = stopped.code
+    return code, stderr.getvalue()

@@ -88,6 +88,20 @@ def test_without_a_cap_an_epoch_sees_everything():
     assert set(seen) == set(range(len(labels)))
 
 
+def test_images_of_an_epoch_at_stl10s_counts():
+    """5,000 labels, 100,000 without, batches of 420 = 140 images x 3: what the cap saves.
+
+    r = 0: 36 batches of 140 = 5,040 images. r = 0.5: 72 batches of 70 + 70 = 10,080. r = 1: 7 + 133
+    each, 752 batches = 105,280 images, 10.4 times as many (table 4's hours: 89 / 13 = 6.8).
+    """
+    labels = np.r_[np.repeat(np.arange(10), 500), np.full(100_000, -1)]
+    images = {}
+    for ratio in (0, 0.5, 1):
+        sampler = BatchSampler(labels, np.arange(5000, 105_000), 420, ratio, 3)
+        images[ratio] = sampler.steps_per_epoch * sampler.draws
+    assert images == {0: 5040, 0.5: 10_080, 1: 105_280}
+
+
 def test_ratio_zero_uses_no_unlabelled_image():
     labels = np.array([0, 1] * 20 + [-1] * 70)
     sampler = BatchSampler(labels, np.flatnonzero(labels < 0), 12, unlabeled_ratio=0.0)

@@ -69,6 +69,31 @@ def test_a_stopped_grid_says_so_and_starts_no_other_run(tmp_path):
     assert not (tmp_path / "grid/b-0.log").exists()
 
 
+GRIDS = [p for p in sorted((ROOT / "configs").glob("*.flags")) if "\n--row=" in p.read_text()]
+
+
+@pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.name)
+def test_every_row_of_a_flagfile_is_a_run_that_train_takes(path):
+    """Rows name flags that exist and that belong to the row's method."""
+    from absl import flags
+
+    from foc_tf import flags as foc_flags  # noqa: F401  defines them
+    from foc_tf import from_flags
+
+    values = compare.FLAGS
+    values.unparse_flags()
+    values(["compare", f"--flagfile={path}"])
+    base, rows = values.base, compare.parse_rows(values.row)
+    assert values.root == f"runs/{path.stem}"
+    for arguments in rows.values():
+        for name in flags.FLAGS:
+            flags.FLAGS[name].unparse()
+        flags.FLAGS(["train", f"--flagfile={ROOT / base}", *arguments])
+        from_flags.check_method_flags(flags.FLAGS._flags())
+        assert from_flags.make_stages(flags.FLAGS)
+        assert from_flags.make_schedule(flags.FLAGS)
+
+
 def test_mean_and_deviation_by_hand():
     # Mean of .5 and .7 is .6; deviation with n - 1: sqrt(.01 + .01) = .1414.
     summary = {"a": {"seeds": 2, "x": [0.5, 0.7]}, "b": {"seeds": 1, "x": [0.25]}}

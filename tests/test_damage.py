@@ -13,6 +13,7 @@ import zipfile
 import pytest
 
 from foc_tf.formats import FORMATS, guess
+from foc_tf.formats.listing import Listing
 from foc_tf.formats.preparing import prepare
 from foc_tf.formats.tree import Tree
 from tests.making import png
@@ -54,6 +55,7 @@ def sources():
         "ecotaxa": images | {"ecotaxa_1.tsv": "\n".join(ecotaxa)},
         "dcic": folds | {"annotations.json": json.dumps(sets)},
         "morphocluster": images | {"index.csv": index, "nodes.csv": nodes, "objects.csv": objects},
+        "list": images | {"list.txt": "\n".join(images)},
         "folder": {
             f"{'cat' if i % 2 else 'dog'}/{n}": c for i, (n, c) in enumerate(images.items())
         },
@@ -105,6 +107,12 @@ def put(folder, files, as_zip):
     return folder / "in"
 
 
+def opened(source, kind):
+    """A list is given by itself, all else as a folder or archive."""
+    path = source / "list.txt"
+    return Listing(path) if kind == "list" and path.is_file() else Tree(source)
+
+
 @pytest.mark.parametrize("kind", FORMATS)
 def test_damage_is_said_or_skipped(tmp_path, kind):
     sound = sources()[kind]
@@ -120,7 +128,7 @@ def test_damage_is_said_or_skipped(tmp_path, kind):
             source.write_bytes(content)
         before, start = sorted(p.name for p in folder.iterdir()), time.perf_counter()
         try:
-            tree = Tree(source)
+            tree = opened(source, kind)
             read = FORMATS[kind if rng.random() < 0.7 else guess(tree)]
             result = prepare(tree, folder / "out", read)
         except ValueError:

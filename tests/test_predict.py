@@ -7,33 +7,18 @@ import zipfile
 import numpy as np
 import pytest
 
-import foc_tf
-from foc_tf import export, predict, report
-from foc_tf.data import digits
+from foc_tf import predict
 from foc_tf.formats import FORMATS, dcic, morphocluster, votes
 from foc_tf.formats.predictions import WRITERS, Predictions
 from foc_tf.formats.preparing import prepare
 from foc_tf.formats.tree import Tree
 from tests.making import png, write
+from tests.small_model import exported
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """An untrained network with 10 classes and 20 clusters, exported as any other."""
-    image_set = digits.read()
-    network = foc_tf.build_model("foc", "small_resnet", 10, 16, 3, k=20, num_sub_heads=1)
-    network.details = {
-        **dict.fromkeys(("dataset", "licence", "method", "seed", "versions"), ""),
-        **{"classes": list(image_set.classes), "load_size": 16, "image_size": 16},
-    }
-    rng = np.random.default_rng(0)
-    outputs = {
-        f"{head}_probs": rng.dirichlet(np.ones(width), (len(image_set.ids), 1))
-        for head, width in (("normal", 10), ("over", 20))
-    }
-    scorer = report.Scorer(image_set, image_set.training_labels(), outputs)
-    folder = tmp_path_factory.mktemp("model")
-    return predict.Model(export.write(folder / "m", network, scorer, {"splits": {}}))
+    return predict.Model(exported(tmp_path_factory.mktemp("model")))
 
 
 TABLE = (

@@ -15,15 +15,6 @@ from foc_tf import train, workdirs
 from tests.small_run import ROOT, SMALL, call, command, read_report, run
 
 
-@pytest.fixture(scope="session")
-def trained(tmp_path_factory):
-    """A finished small run: (workdir, export folder, what the program printed)."""
-    folder = tmp_path_factory.mktemp("trained")
-    done = run("train", *SMALL, f"--workdir={folder / 'run'}", f"--export_dir={folder / 'model'}")
-    assert done.returncode == 0, done.stderr
-    return folder / "run", folder / "model", done
-
-
 def test_train_leaves_what_the_contract_names(trained):
     workdir, model, done = trained
     for name in ("flags.txt", "history.csv", "report.json", "predictions.csv", "clusters.png"):
@@ -95,6 +86,31 @@ def test_export_takes_the_next_version_and_serves_what_predictions_say(trained, 
     assert (tmp_path / "model" / "2" / "assets" / "classes.txt").read_text().split() == list(
         "0123456789"
     )
+
+
+def test_predict_on_a_run_says_what_the_run_and_its_savedmodel_say(trained, tmp_path):
+    from foc_tf.data import digits
+
+    workdir, model, _ = trained
+    for index, content in enumerate(digits.read().sources[:200]):
+        (tmp_path / f"{index:04}.png").write_bytes(content)
+    (tmp_path / "list.txt").write_text("".join(f"{i:04}.png\n" for i in range(200)))
+    tables = []
+    for source, which in (("list.txt", workdir), ("list.txt", model / "1")):
+        output = tmp_path / f"{len(tables)}.csv"
+        done = run(
+            "predict", f"--model={which}", f"--source={tmp_path / source}", f"--output={output}"
+        )
+        assert done.returncode == 0, done.stderr
+        tables.append(pd.read_csv(output, dtype={"class": str, "cluster_class": str}))
+    kinds = {"normal_class": str, "cluster_class": str}
+    own = pd.read_csv(workdir / "predictions.csv", dtype=kinds)[:200]
+    shares = [f"prob_{c}" for c in range(10)]
+    for table in tables:
+        assert table["class"].tolist() == own["normal_class"].tolist()
+        assert table["cluster"].tolist() == own["cluster"].tolist()
+        assert table["cluster_class"].equals(own["cluster_class"])
+        np.testing.assert_allclose(table[shares], own[shares], atol=2e-5)
 
 
 def test_a_stopped_run_goes_on_as_if_it_had_not_been(trained, tmp_path):

@@ -6,14 +6,16 @@ import os
 import socket
 import subprocess
 import sys
+import time
 
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 
 from foc_tf import distribution
 from tests import strategy_worker
-from tests.small_run import ROOT
+from tests.small_run import ROOT, SMALL, command, read_report
 
 
 def free_ports(count):
@@ -63,7 +65,7 @@ def largest_differences(found, wanted):
     """{stage: (of weights, of their updates)}: relative differences of all trained weights."""
     result = {}
     for stage in strategy_worker.STAGES:
-        names = [n for n in wanted if n.startswith(stage.name) and "/moving_" not in n]
+        names = [n for n in wanted if n.startswith(stage.name) and "moving_" not in n]
         start = flat(wanted, [f"initial {n.split()[1]}" for n in names if "logs" not in n])
         one, two = (
             flat(values, [n for n in names if "logs" not in n]) for values in (wanted, found)
@@ -82,13 +84,11 @@ def assert_alike(found, wanted):
     for stage, (weights, updates) in largest_differences(found, wanted).items():
         print(f"{stage}: weights differ by {weights:.1e}, their updates by {updates:.1e}")
         assert weights < 1e-4
-        assert updates < 1e-2
+        assert updates < 1e-3
     for name, value in wanted.items():
         # The moving variance of one replica is Keras's fused kernel's, n / (n - 1) times larger.
-        tolerance = 1e-2 if "/moving_variance" in name else 1e-4
-        np.testing.assert_allclose(
-            found[name], value, rtol=tolerance, atol=tolerance * np.abs(value).max(), err_msg=name
-        )
+        tolerance = 1e-2 if "moving_variance" in name else 1e-4
+        np.testing.assert_allclose(found[name], value, rtol=tolerance, atol=tolerance, err_msg=name)
 
 
 def test_two_replicas_train_as_one(one_replica, two_replicas):
@@ -145,6 +145,28 @@ def test_tf_config_says_who_this_is(monkeypatch, config, wanted):
     assert (found.index, found.count, found.chief) == wanted
 
 
+def test_the_readmes_slurm_script_sets_tf_config(tmp_path):
+    readme = (ROOT / "README.md").read_text()
+    script = next(b for b in readme.split("```") if "#SBATCH" in b)
+    for name, body in (
+        ("scontrol", "printf 'n1\\nn2\\n'"),
+        ("srun", 'shift; exec env SLURM_PROCID=1 "$@"'),
+        (".venv/bin/python", 'echo "$TF_CONFIG"'),
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/bash\n{body}\n")
+        path.chmod(0o755)
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, env=environment, cwd=tmp_path
+    )
+    assert json.loads(done.stdout) == {
+        "cluster": {"worker": ["n1:23456", "n2:23456"]},
+        "task": {"type": "worker", "index": 1},
+    }
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -166,3 +188,40 @@ def test_a_strategy_that_cannot_be_is_named(monkeypatch):
         distribution.make_strategy("multi_worker")
     with pytest.raises(ValueError, match="expected one of auto, one"):
         distribution.make_strategy("horovod")
+
+
+def train_command(workdir, *more):
+    # One stage: a step is compiled once, which takes most of such a run's time.
+    epochs = ["--pretext_epochs=0", "--heads_only_epochs=0", "--fine_tune_epochs=6"]
+    return command("train", *SMALL, *epochs, "--noexport", f"--workdir={workdir}", *more)
+
+
+def wait_for(condition, processes, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "nothing happened"
+        assert all(p.poll() is None for p in processes), "a worker ended"
+        time.sleep(0.05)
+
+
+def test_a_killed_worker_comes_back_and_training_goes_on(tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    codes, outputs = finish(start_workers(lambda index: train_command(whole)))
+    assert codes == [0, 0], outputs
+    first = start_workers(lambda index: train_command(killed))
+    wait_for((killed / "checkpoints" / "epoch-000002.npz").exists, first)
+    first[1].kill()
+    codes, outputs = finish(first)
+    assert codes[0] == 1, outputs[0]
+    assert "failed: worker 0: lost the others" in outputs[0]
+    codes, outputs = finish(start_workers(lambda index: train_command(killed)))
+    assert codes == [0, 0], outputs
+    assert all("going on after epoch" in output for output in outputs)
+    histories = [pd.read_csv(folder / "history.csv") for folder in (whole, killed)]
+    for history in histories:
+        assert history["epoch"].tolist() == list(range(6))
+    columns = ["loss", "over_mi", "val_normal_accuracy"]
+    one, two = (history[columns].to_numpy() for history in histories)
+    np.testing.assert_allclose(one, two, rtol=1e-3)
+    reports = [read_report(folder)["splits"]["fuzzy"]["normal"] for folder in (whole, killed)]
+    assert reports[0]["macro_f1"] == pytest.approx(reports[1]["macro_f1"], abs=0.02)

@@ -6,6 +6,7 @@ import tensorflow as tf
 INPUTS = ("pixels", "sobel", "sobel_rgb")
 
 
+@keras.utils.register_keras_serializable("foc_tf")
 class Sobel(keras.layers.Layer):
     """Images to the vertical and horizontal Sobel edges of their grey values.
 

@@ -45,21 +45,28 @@ class BatchSampler:
         self.draws = batch_size // repetitions
         self.unlabeled_draws = self._unlabeled_draws(unlabeled_ratio)
         self.labeled_draws = self.draws - self.unlabeled_draws
+        self.steps_per_epoch = self._steps(self.unlabeled_draws, unlabeled_ratio)
         self._members = [np.flatnonzero(self.labels == c) for c in range(self.labels.max() + 1)]
         self._rank = _rank_in_class(self.labels, self._members)
         self._by_class = np.concatenate(self._members)
         self._start = np.cumsum([0] + [len(m) for m in self._members])
-        labeled_steps = -(-len(self.labeled) // self.labeled_draws)
-        all_steps = -(-len(self.unlabeled) // max(1, self.unlabeled_draws))
-        self.steps_per_epoch = (
-            max(labeled_steps, all_steps) if unlabeled_ratio == 1 else labeled_steps
-        )
         self._permutation = functools.lru_cache(maxsize=8)(self._permutation)
 
     def _unlabeled_draws(self, ratio):
         total = len(self.labeled) + len(self.unlabeled)
         natural = -(-self.draws * len(self.unlabeled) // total)
-        return min(int(ratio * self.draws), natural, self.draws - 1)
+        most = min(int(ratio * self.draws), natural, self.draws - 1)
+        if ratio < 1:
+            return most
+        # Where all images are to be seen, whole numbers decide which split needs fewer batches.
+        return min(most, max(most - 1, 0), key=lambda draws: self._steps(draws, ratio))
+
+    def _steps(self, unlabeled_draws, ratio):
+        """Batches until all labelled images were drawn; with r = 1, all images."""
+        steps = -(-len(self.labeled) // (self.draws - unlabeled_draws))
+        if ratio < 1 or not len(self.unlabeled):
+            return steps
+        return max(steps, -(-len(self.unlabeled) // max(1, unlabeled_draws)))
 
     def _permutation(self, stream, index):
         pool = self.labeled if stream == _LABELED else self.unlabeled

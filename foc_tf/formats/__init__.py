@@ -3,7 +3,7 @@
 import pathlib
 import re
 
-from foc_tf.formats import dcic, ecotaxa, folders, morphocluster, votes
+from foc_tf.formats import dcic, ecotaxa, folders, listing, morphocluster, votes
 from foc_tf.formats.tree import suffix
 
 FORMATS = {
@@ -12,6 +12,7 @@ FORMATS = {
     "dcic": dcic.read,
     "morphocluster": morphocluster.read,
     "folder": folders.read,
+    "list": listing.read,
 }
 
 
@@ -19,12 +20,14 @@ def guess(tree, table=None):
     """The format of a source, from the names of its files.
 
     Args:
-      tree: `tree.Tree` of the source.
+      tree: `tree.Tree` of the source, or `listing.Listing`.
       table: path of the table that was given, None where a whole folder or zip was.
 
     Returns:
       A key of `FORMATS`.
     """
+    if isinstance(tree, listing.Listing):
+        return "list"
     names = [table.name] if table else tree.names
     last = {pathlib.PurePosixPath(name).name.lower() for name in names}
     if any(n.startswith("ecotaxa") and suffix(n) in (".tsv", ".txt") for n in last):

@@ -58,6 +58,15 @@ class Tree:
         """The path."""
         return str(self.path)
 
+    def hide(self, output):
+        """Leaves out what a program writes to `output` and beside it, where that is inside."""
+        own, folder = os.path.realpath(output), os.path.realpath(self.path)
+        if not self.is_archive and own.startswith(folder + os.sep):
+            start = os.path.relpath(own, folder).replace(os.sep, "/")
+            endings = ("", ".partial", ".partial.json", ".unreadable.csv")
+            self._known -= {start + ending for ending in endings}
+            self.names = [name for name in self.names if name in self._known]
+
     @property
     def is_archive(self):
         """Whether the files lie in a zip archive."""
@@ -66,6 +75,15 @@ class Tree:
     def on_disk(self, name):
         """Path of a file outside an archive, None inside."""
         return None if self.is_archive else self.path / name
+
+    def size(self, name):
+        """Size of a file in bytes as its folder or archive says, -1 if it is gone."""
+        if self.is_archive:
+            return self._members[name].file_size
+        try:
+            return os.stat(self.path / name).st_size
+        except OSError:
+            return -1
 
     def images(self, under=""):
         """Names of the image files below a folder, by their extension."""

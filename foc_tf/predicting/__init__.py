@@ -1,0 +1,1 @@
+"""From encoded images to rows: the models that serve, one process that can be stopped, Beam."""
