@@ -25,6 +25,7 @@ from foc_tf import (
     evaluate,
     from_flags,
     loop,
+    precision,
     report,
     serving,
     stages,
@@ -35,15 +36,24 @@ from foc_tf import flags as foc_flags
 from foc_tf.data import pipeline, reading
 
 
-def prepare_keras(f):
-    """Seeds, precision and determinism of this process."""
+def prepare_keras(f, workdir, worker):
+    """Seeds, determinism and precision of this process; returns the choice of "auto", or None."""
+    choice = None
+    if f.mixed_precision == "auto":
+        if worker.count > 1:
+            raise ValueError(
+                "mixed_precision: several workers need one that is said, none, bfloat16 or "
+                "float16; found auto."
+            )
+        inputs = f.input if f.input.startswith("sobel") else "pixels"
+        network = (f.backbone, f.image_size, from_flags.CHANNELS[f.input], inputs)
+        choice = precision.of_run(workdir, *network)
+        program.log(f"note: mixed_precision is {choice['chosen']}, the faster one here")
+    precision.use(choice["chosen"] if choice else f.mixed_precision)
     keras.utils.set_random_seed(f.seed)
     if f.deterministic:
         tf.config.experimental.enable_op_determinism()
-    precision = f.mixed_precision
-    keras.mixed_precision.set_global_policy(
-        "float32" if precision == "none" else f"mixed_{precision}"
-    )
+    return choice
 
 
 def make_run(f, workdir, image_set, labels, loader, strategy):
@@ -136,15 +146,17 @@ def main():
     )
     for entry in left_out:
         program.log(f"left out, unreadable: {entry['image']} ({entry['reason']})")
-    prepare_keras(f)
     workdir = pathlib.Path(
         f.workdir or f"runs/{workdirs.run_name(sys.argv, f.dataset, f.data_dir)}"
     )
+    choice = prepare_keras(f, workdir, worker)
     loader = pipeline.make_loader(image_set.sources, f.load_size, from_flags.CHANNELS[f.input])
     with workdirs.written_by(workdir, worker.chief) as written:
         run = make_run(f, written, image_set, labels, loader, strategy)
         if worker.chief:
             workdirs.claim(workdir, foc_flags.given())
+            if choice:
+                precision.keep(workdir, choice)
         train(run, workdir, worker)
     if worker.chief:
         finish(f, workdir, run, image_set, labels, loader, left_out)
@@ -175,6 +187,7 @@ def train(run, workdir, worker):
 
 def finish(f, workdir, run, image_set, labels, loader, left_out):
     """Scores the best epoch, writes the report, exports, prints the table."""
+    precision.use("none")  # as it is evaluated and served later
     model = build.load(workdir)
     if not stages.use_labels(run.stages):
         evaluate.name_clusters(model, image_set, loader, f.image_size)

@@ -32,7 +32,7 @@ FLOORS = [
         "program",
         "flags",
     },
-    {"model", "datasets", "picture", "report", "workdirs"},
+    {"model", "datasets", "picture", "precision", "report", "workdirs"},
     {"methods", "checkpoints", "data", "summaries"},
     {"build", "loop", "source_flags"},
     {"evaluate", "features", "from_flags", "serving"},
