@@ -22,7 +22,7 @@ from absl import flags as absl_flags
 
 from foc_tf import files
 from foc_tf.augment import AUGMENTATIONS
-from foc_tf.data import pipeline
+from foc_tf.data import decoding, pipeline
 
 
 class Served(tf.Module):
@@ -65,7 +65,7 @@ class Served(tf.Module):
 
     def from_pixels(self, image):
         """`serving_default`: [N, H, W, 3] float in 0..255."""
-        return self._predict(pipeline.resize(image, self.load_size, self.channels))
+        return self._predict(decoding.resize(image, self.load_size, self.channels))
 
     def from_bytes(self, image_bytes):
         """`image_bytes`: [N] string, PNG / JPEG / GIF / BMP."""
@@ -74,7 +74,7 @@ class Served(tf.Module):
             index, encoded = row
             size = (self.load_size, self.load_size, self.channels)
             with tf.control_dependencies([_assert_image(index, encoded)]):
-                return tf.ensure_shape(pipeline.decode(encoded, *size[1:]), size)
+                return tf.ensure_shape(decoding.decode(encoded, *size[1:]), size)
 
         loaded = tf.map_fn(
             decode,
@@ -184,6 +184,7 @@ def _card(details, result):
 def main():
     """The program."""
     from foc_tf import build, evaluate, report
+    from foc_tf import flags as foc_flags
     from foc_tf.data import reading
 
     workdir = evaluate.restore_flags(sys.argv)
@@ -193,7 +194,13 @@ def main():
         f.dataset, f.data_dir, f.certain_threshold, f.labels_per_class, f.seed
     )
     count = len(image_set.ids)
-    loader = pipeline.make_loader(image_set.sources, f.load_size, model.recipe["channels"])
+    loader = pipeline.make_loader(
+        image_set.sources,
+        f.load_size,
+        model.recipe["channels"],
+        **foc_flags.loading(f, workdir),
+        log=program.log,
+    )
     values = evaluate.outputs(model, loader, count, np.arange(count), f.image_size)
     scorer = report.Scorer(image_set, labels, values)
     folder = f.export_dir or f"export/models/{workdir.name}"

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from foc_tf import build, files
 from foc_tf.augment import AUGMENTATIONS
-from foc_tf.data import pipeline
+from foc_tf.data import decoding
 
 _BLOCK_BYTES = 2**20
 
@@ -121,7 +121,7 @@ class RunModel:
         channels = self._model.recipe["channels"]
         loaded = tf.map_fn(
             lambda one: tf.ensure_shape(
-                pipeline.decode(one, side, channels), (side, side, channels)
+                decoding.decode(one, side, channels), (side, side, channels)
             ),
             encoded,
             fn_output_signature=tf.TensorSpec((side, side, channels), tf.uint8),
