@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from foc_tf import records
+from foc_tf import records, workdirs
 from foc_tf.data import caching, decoding, pipeline
 from tests.making import png
+from tests.small_run import SMALL, run
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -177,3 +178,33 @@ def test_long_decoding_says_how_far_it_is(sources, monkeypatch):
     lines = []
     pipeline.make_loader(sources, 6, 1, "memory", log=lines.append)
     assert lines == ["decoded 256 of 300 images", "decoded 300 of 300 images"]
+
+
+def test_evaluate_with_another_cache_finds_the_same(trained, tmp_path):
+    workdir, _, _ = trained
+    options = [f"--workdir={workdir}", f"--output={tmp_path}", f"--cache_dir={tmp_path}"]
+    done = run("evaluate", *options, "--cache=disk")
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.glob("*.pixels"))) == 1
+    assert not (workdir / "cache").exists()
+    for name in ("predictions.csv", "clusters.png"):
+        assert (tmp_path / name).read_bytes() == (workdir / name).read_bytes()
+
+
+def test_training_with_a_cache_in_a_new_workdir(tmp_path):
+    epochs = [f"--{stage}_epochs=0" for stage in ("pretext", "fine_tune")]
+    options = [*SMALL, *epochs, f"--workdir={tmp_path / 'run'}", "--noexport", "--cache=disk"]
+    done = run("train", *options)
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "run" / "cache").glob("*.pixels"))) == 1
+
+
+def test_a_cache_is_no_run_and_may_change(tmp_path):
+    values = {"k": 3, "cache": "disk", "cache_gigabytes": 2.0, "cache_dir": None}
+    (tmp_path / "cache").mkdir()
+    workdirs.claim(tmp_path, values)
+    workdirs.claim(tmp_path, values | {"cache": "none", "cache_gigabytes": 5.0})
+    with pytest.raises(ValueError, match="k=4"):
+        workdirs.claim(tmp_path, values | {"k": 4})
+    with pytest.raises(ValueError, match="other flags.*fast_jpeg"):
+        workdirs.claim(tmp_path, values | {"fast_jpeg": True})
