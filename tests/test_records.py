@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pytest
 
+from foc_tf import prepare as prepare_program
 from foc_tf import records
 from foc_tf.data import decoding, pipeline, prepared
 from foc_tf.data.batches import BatchSampler
@@ -13,6 +14,7 @@ from foc_tf.formats.preparing import prepare
 from foc_tf.formats.tree import Tree
 from foc_tf.views import View
 from tests.making import png, write
+from tests.small_run import call
 
 
 @pytest.fixture
@@ -38,6 +40,18 @@ def test_a_data_set_of_records_is_the_same_image_set(both):
     assert (one.classes, one.checked) == (two.classes, two.checked)
     assert records.read(two.sources) == records.read(one.sources)
     assert not len(decoding.unreadable(two.sources)[0])
+
+
+def test_the_program_writes_records_of_real_images(tmp_path, shared):
+    source = shared / "data" / "plankton-small"
+    options = [f"--source={source}", f"--output={tmp_path / 'out'}", "--placing=records"]
+    code, said = call(prepare_program.main, *options, values=prepare_program.FLAGS)
+    assert code == 0, said
+    one, two = prepared.read(source), prepared.read(tmp_path / "out")
+    own = dict(zip(two.ids, two.sources))
+    for name, path in zip(one.ids, one.sources):
+        with open(path, "rb") as file:
+            assert records.read([own[name]]) == [file.read()]
 
 
 def test_the_same_batches_come_of_records(both):

@@ -96,7 +96,7 @@ def training_batches(sampler, views, loader, image_size, start_step=0, part=(0, 
         return result
 
     steps = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)
-    return steps.map(build, num_parallel_calls=2, deterministic=True).prefetch(2)
+    return steps.map(build, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(2)
 
 
 def evaluation_batches(loader, indices, image_size, batch_size=128):
