@@ -158,8 +158,9 @@ flags.DEFINE_enum(
 flags.DEFINE_enum(
     "mixed_precision",
     "none",
-    ["none", "bfloat16", "float16"],
-    "Layers in 16 bits (float16 with loss scaling); weights, softmax and losses stay float32.",
+    ["none", "bfloat16", "float16", "auto"],
+    "Layers in 16 bits (float16 with loss scaling); weights, softmax and losses stay float32. "
+    "auto: bfloat16 where a probe of some seconds finds it faster.",
 )
 flags.DEFINE_bool("deterministic", False, "Bitwise repeatable on a CPU; slower.")
 flags.DEFINE_integer("evaluate_every", 1, "Epochs between two validations.")

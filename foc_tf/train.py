@@ -25,25 +25,35 @@ from foc_tf import (
     evaluate,
     from_flags,
     loop,
+    precision,
     report,
+    serving,
     stages,
     summaries,
     workdirs,
 )
-from foc_tf import export as export_lib
 from foc_tf import flags as foc_flags
 from foc_tf.data import pipeline, reading
 
 
-def prepare_keras(f):
-    """Seeds, precision and determinism of this process."""
+def prepare_keras(f, workdir, worker):
+    """Seeds, determinism and precision of this process; returns the choice of "auto", or None."""
+    choice = None
+    if f.mixed_precision == "auto":
+        if worker.count > 1:
+            raise ValueError(
+                "mixed_precision: several workers need one that is said, none, bfloat16 or "
+                "float16; found auto."
+            )
+        inputs = f.input if f.input.startswith("sobel") else "pixels"
+        network = (f.backbone, f.image_size, from_flags.CHANNELS[f.input], inputs)
+        choice = precision.of_run(workdir, *network)
+        program.log(f"note: mixed_precision is {choice['chosen']}, the faster one here")
+    precision.use(choice["chosen"] if choice else f.mixed_precision)
     keras.utils.set_random_seed(f.seed)
     if f.deterministic:
         tf.config.experimental.enable_op_determinism()
-    precision = f.mixed_precision
-    keras.mixed_precision.set_global_policy(
-        "float32" if precision == "none" else f"mixed_{precision}"
-    )
+    return choice
 
 
 def make_run(f, workdir, image_set, labels, loader, strategy):
@@ -136,10 +146,10 @@ def main():
     )
     for entry in left_out:
         program.log(f"left out, unreadable: {entry['image']} ({entry['reason']})")
-    prepare_keras(f)
     workdir = pathlib.Path(
         f.workdir or f"runs/{workdirs.run_name(sys.argv, f.dataset, f.data_dir)}"
     )
+    choice = prepare_keras(f, workdir, worker)
     loader = pipeline.make_loader(
         image_set.sources,
         f.load_size,
@@ -151,6 +161,8 @@ def main():
         run = make_run(f, written, image_set, labels, loader, strategy)
         if worker.chief:
             workdirs.claim(workdir, foc_flags.given())
+            if choice:
+                precision.keep(workdir, choice)
         train(run, workdir, worker)
     if worker.chief:
         finish(f, workdir, run, image_set, labels, loader, left_out)
@@ -181,6 +193,7 @@ def train(run, workdir, worker):
 
 def finish(f, workdir, run, image_set, labels, loader, left_out):
     """Scores the best epoch, writes the report, exports, prints the table."""
+    precision.use("none")  # as it is evaluated and served later
     model = build.load(workdir)
     if not stages.use_labels(run.stages):
         evaluate.name_clusters(model, image_set, loader, f.image_size)
@@ -197,7 +210,7 @@ def finish(f, workdir, run, image_set, labels, loader, left_out):
         summaries.write_results(workdir / "tensorboard", values, result, scorer, loader)
     if f.export:
         folder = f.export_dir or f"export/models/{workdir.name}"
-        print(f"SavedModel: {export_lib.write(folder, model, scorer, result)}")
+        print(f"SavedModel: {serving.write(folder, model, scorer, result)}")
     if "over" in scorer.heads:
         print(f"clusters: {workdir / 'clusters.png'}")
     print(f"report: {workdir / 'report.json'}")

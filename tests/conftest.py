@@ -43,7 +43,13 @@ def two_replicas():
 def trained(tmp_path_factory):
     """A finished small run: (workdir, export folder, what the program printed)."""
     folder = tmp_path_factory.mktemp("trained")
-    done = run("train", *SMALL, f"--workdir={folder / 'run'}", f"--export_dir={folder / 'model'}")
+    done = run(
+        "train",
+        *SMALL,
+        "--tensorboard",
+        f"--workdir={folder / 'run'}",
+        f"--export_dir={folder / 'model'}",
+    )
     assert done.returncode == 0, done.stderr
     return folder / "run", folder / "model", done
 

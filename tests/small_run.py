@@ -33,6 +33,7 @@ SMALL = [
     "--deterministic",
     "--augment_anchor=digit",
     "--augment_positive=digit",
+    "--notensorboard",
 ]
 
 

@@ -62,8 +62,19 @@ def test_same_seed_same_result(name, dtype):
 def test_seeds_and_rows_of_a_batch_differ(name):
     images = np.repeat(noise(count=1), 8, axis=0)
     result = run(AUGMENTATIONS[name], images, 16)
-    assert len({row.tobytes() for row in result}) == 8
+    # Of 8 images two may have the same crop, where that is all that is drawn.
+    assert len({row.tobytes() for row in result}) >= 6
     assert not np.array_equal(result, run(AUGMENTATIONS[name], images, 16, seed=1))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_part_of_a_batch_is_drawn_as_in_the_whole(name):
+    images = noise(count=9)
+    seed = tf.constant([3, 5], tf.int64)
+    whole = AUGMENTATIONS[name](images, seed, 16).numpy()
+    for part in (slice(0, 3), slice(3, 6), slice(6, 9)):
+        found = AUGMENTATIONS[name](images[part], seed, 16, part.start).numpy()
+        np.testing.assert_allclose(found, whole[part], atol=1e-3)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -212,7 +223,9 @@ def test_rotation_and_shear_of_a_recipe_against_slow_resampling(monkeypatch):
     fixed = {"rotate": 15.0, "shear": -6.0}
     monkeypatch.setattr(
         "foc_tf.augment._draws",
-        lambda seed, count: lambda name, low=0.0, high=1.0: tf.fill([count], fixed.get(name, low)),
+        lambda seed, count, first: (
+            lambda name, low=0.0, high=1.0: tf.fill([count], fixed.get(name, low))
+        ),
     )
     cos, sin = math.cos(math.radians(15)), math.sin(math.radians(15))
     rotation = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
@@ -285,7 +298,7 @@ def test_colour_by_hand(recipe, expected, atol):
 def test_hue_of_half_a_circle_mirrors_the_colour_at_its_luma(monkeypatch):
     monkeypatch.setattr(
         "foc_tf.augment._draws",
-        lambda seed, count: lambda name, low=0.0, high=1.0: tf.fill([count], high),
+        lambda seed, count, first: lambda name, low=0.0, high=1.0: tf.fill([count], high),
     )
     # 124.2 - (75.8, -24.2, -74.2) = (48.4, 148.4, 198.4)
     result = run(Recipe(flip=0.0, hue=math.pi), PIXEL, 1)[0, 0, 0]

@@ -33,12 +33,12 @@ FLOORS = [
         "program",
         "flags",
     },
-    {"model", "datasets", "picture", "report", "workdirs"},
+    {"model", "datasets", "picture", "precision", "report", "workdirs"},
     {"methods", "checkpoints", "data", "summaries"},
     {"build", "loop", "source_flags"},
-    {"evaluate", "benchmark", "features", "from_flags"},
-    {"export", "predicting"},
-    {"train", "prepare", "predict", "compare"},
+    {"evaluate", "features", "from_flags", "serving"},
+    {"export", "predicting", "benchmarks"},
+    {"train", "prepare", "predict", "compare", "benchmark"},
 ]
 
 

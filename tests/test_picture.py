@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from foc_tf.picture import contact_sheet
+from foc_tf.picture import cluster_grid, contact_sheet, sprite
 
 
 def test_rows_are_clusters_by_size_and_columns_fall_in_confidence():
@@ -23,14 +23,19 @@ def test_rows_are_clusters_by_size_and_columns_fall_in_confidence():
     assert contact_sheet(clusters, confidence, loader, images=np.array([], int)) is None
 
 
-def test_the_bench_measures_a_ratio():
-    import time
+def test_a_grid_of_one_cluster_begins_with_the_most_confident():
+    confidence = np.array([0.5, 0.9, 0.7, 0.2])
+    sheet = cluster_grid(np.array([0, 1, 2, 3]), confidence, flat, rows=2, columns=2, side=4)
+    assert sheet.shape == (2 * 6 + 2, 2 * 6 + 2, 3)
+    # tiles are the image's number times 10; order by confidence is 1, 2, 0, 3
+    assert sheet[4::6, 4::6, 0].tolist() == [[10, 20], [0, 30]]
 
-    from foc_tf import benchmark
 
-    def step(seconds):
-        return lambda: time.sleep(seconds) or tf.zeros(())
+def test_a_sprite_is_a_square_without_gaps():
+    sheet = sprite(np.stack([np.full((4, 4, 3), i, np.uint8) for i in range(5)]), side=4)
+    assert sheet.shape == (12, 12, 3)  # 3 x 3 places for 5 images
+    assert sheet[2::4, 2::4, 0].tolist() == [[0, 1, 2], [3, 4, 255], [255, 255, 255]]
 
-    ratios = benchmark.compare(step(0.04), step(0.02), 3)
-    assert len(ratios) == 3
-    assert 1.2 < np.median(ratios) < 3.2
+
+def flat(indices):
+    return tf.stack([tf.fill((4, 4, 3), tf.cast(10 * i, tf.uint8)) for i in indices])

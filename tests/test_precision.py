@@ -1,12 +1,15 @@
 """Sixteen bits: losses and softmax stay float32, float16 scales its loss."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
 
 import foc_tf
-from foc_tf import checkpoints
+from foc_tf import checkpoints, precision
 from foc_tf.keras_compat import loss_scale_variables
+from tests.small_run import SMALL, read_report, run
 from tests.strategy_worker import smooth_backbone
 from tests.test_model import dataset, snapshot
 
@@ -99,3 +102,31 @@ def test_it_learns_as_float32_does(policy):
         losses.append(history.history["loss"])
     assert losses[1][-1] < losses[1][0]
     np.testing.assert_allclose(losses[0], losses[1], atol=0.1)
+
+
+def test_the_probe_times_both_and_the_run_keeps_the_choice(tmp_path, monkeypatch):
+    seconds = precision.probe("small_resnet", 8, 1, rows=4)
+    assert set(seconds) == {"none", "bfloat16"}
+    assert min(seconds.values()) > 0
+    assert keras.mixed_precision.global_policy().name == "float32"
+    for times, wanted in (((1.0, 0.5), "bfloat16"), ((1.0, 0.96), "none"), ((1.0, 2.0), "none")):
+        found = dict(zip(("none", "bfloat16"), times))
+        monkeypatch.setattr(precision, "probe", lambda *network, found=found: found)
+        assert precision.of_run(tmp_path, "small_resnet", 8)["chosen"] == wanted
+    precision.keep(tmp_path, {"chosen": "bfloat16"})
+    assert precision.of_run(tmp_path, "small_resnet", 8)["chosen"] == "bfloat16"
+
+
+def test_auto_is_a_run_of_its_own_choice(tmp_path):
+    short = ["--pretext_epochs=0", "--heads_only_epochs=0", "--fine_tune_epochs=1", "--noexport"]
+    flags = [*SMALL, *short, "--mixed_precision=auto", f"--workdir={tmp_path / 'run'}"]
+    done = run("train", *flags)
+    assert done.returncode == 0, done.stderr
+    chosen = json.loads((tmp_path / "run" / "precision.json").read_text())["chosen"]
+    assert f"mixed_precision is {chosen}" in done.stderr
+    # What is scored is float32, as evaluate does it later.
+    before = read_report(tmp_path / "run")["splits"]["val"]["normal"]
+    again = run("evaluate", f"--workdir={tmp_path / 'run'}")
+    assert again.returncode == 0, again.stderr
+    after = read_report(tmp_path / "run")["splits"]["val"]["normal"]
+    assert after["kl"] == pytest.approx(before["kl"], rel=1e-4)

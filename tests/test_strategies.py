@@ -51,7 +51,7 @@ def start_workers(command_of, count=2):
     return started
 
 
-def finish(processes, timeout=240):
+def finish(processes, timeout=600):
     outputs = [process.communicate(timeout=timeout)[0] for process in processes]
     return [process.returncode for process in processes], outputs
 
@@ -196,7 +196,7 @@ def train_command(workdir, *more):
     return command("train", *SMALL, *epochs, "--noexport", f"--workdir={workdir}", *more)
 
 
-def wait_for(condition, processes, seconds=120):
+def wait_for(condition, processes, seconds=300):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "nothing happened"

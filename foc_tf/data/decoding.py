@@ -24,9 +24,9 @@ def decode(encoded, load_size, channels):
 
 def resize(images, load_size, channels):
     """[N, H, W, 3] uint8 or float in 0..255 to [N, load_size, load_size, channels] uint8."""
-    images = tf.cast(images, tf.float32)
     if channels == 1:
-        images = tf.image.rgb_to_grayscale(images)
+        images = tf.image.rgb_to_grayscale(tf.cast(images, tf.float32))
+    # uint8 goes in as it is: the same result as from floats without their fourfold memory.
     images = tf.image.resize(images, (load_size, load_size), antialias=True)
     return tf.cast(tf.round(tf.clip_by_value(images, 0.0, 255.0)), tf.uint8)
 

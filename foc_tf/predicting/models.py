@@ -8,8 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from foc_tf import build, files
-from foc_tf.augment import AUGMENTATIONS
-from foc_tf.data import decoding
+from foc_tf.serving import saved_model
 
 _BLOCK_BYTES = 2**20
 
@@ -84,7 +83,7 @@ class Model:
 
 
 class RunModel:
-    """The best weights of a training run, with evaluation's decoding, resize and crop.
+    """The best weights of a training run, as the program that its export would serve.
 
     The sub-heads and the clusters' classes are those of the run's report.json and predictions.csv.
 
@@ -112,30 +111,11 @@ class RunModel:
         self._best = _best_sub_heads(self.folder, self._model)
         self.cluster_classes = _cluster_classes(self.folder, self.classes, self._model.k)
         self.cluster_names = [""] * self._model.k
+        self._served = saved_model.make(self._model, self._best, self.cluster_classes)
         self._step = tf.function(
-            self._outputs, input_signature=[tf.TensorSpec((None,), tf.string, "image_bytes")]
+            self._served.from_bytes,
+            input_signature=[tf.TensorSpec((None,), tf.string, "image_bytes")],
         )
-
-    def _outputs(self, encoded):
-        side, crop = (self._model.details[name] for name in ("load_size", "image_size"))
-        channels = self._model.recipe["channels"]
-        loaded = tf.map_fn(
-            lambda one: tf.ensure_shape(
-                decoding.decode(one, side, channels), (side, side, channels)
-            ),
-            encoded,
-            fn_output_signature=tf.TensorSpec((side, side, channels), tf.uint8),
-        )
-        images = AUGMENTATIONS["center_crop"](loaded, tf.constant([0, 0], tf.int64), crop)
-        outputs = self._model(images, training=False)
-        result = {
-            "class_probs": outputs["normal_probs"][:, self._best["normal"]],
-            "features": outputs["features"],
-        }
-        if "over" in self._best:
-            over = outputs["over_probs"][:, self._best["over"]]
-            result |= {"cluster_probs": over, "cluster": tf.argmax(over, 1, tf.int32)}
-        return result
 
     def predict(self, encoded):
         """Outputs of some encoded images: dict of arrays with the batch first."""
