@@ -156,7 +156,13 @@ def main():
             f"{f.data_dir} has {', '.join(image_set.classes)}."
         )
     channels = model.recipe["channels"]
-    loader = pipeline.make_loader(image_set.sources, f.load_size, channels)
+    loader = pipeline.make_loader(
+        image_set.sources,
+        f.load_size,
+        channels,
+        **foc_flags.loading(f, workdir),
+        log=program.log,
+    )
     kept = ("method", "seed", "stages", "images_per_second", "epoch")
     extra = {key: model.details[key] for key in kept if key in model.details}
     folder = pathlib.Path(_OUTPUT.value or workdir)

@@ -18,6 +18,7 @@ import numpy as np
 from absl import flags as absl_flags
 
 from foc_tf import build, evaluate, report
+from foc_tf import flags as foc_flags
 from foc_tf.data import pipeline, reading
 from foc_tf.serving import cluster_names, conversion, saved_model
 from foc_tf.serving.saved_model import write
@@ -76,7 +77,13 @@ def main():
         f.dataset, f.data_dir, f.certain_threshold, f.labels_per_class, f.seed
     )
     everything = np.arange(len(image_set.ids))
-    loader = pipeline.make_loader(image_set.sources, f.load_size, model.recipe["channels"])
+    loader = pipeline.make_loader(
+        image_set.sources,
+        f.load_size,
+        model.recipe["channels"],
+        **foc_flags.loading(f, workdir),
+        log=program.log,
+    )
 
     def outputs(network):
         return evaluate.outputs(network, loader, len(everything), everything, f.image_size)
@@ -99,6 +106,4 @@ def main():
 
 
 if __name__ == "__main__":
-    from foc_tf import flags as _flags  # noqa: F401  defines them
-
     program.run(main)

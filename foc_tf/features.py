@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from foc_tf import build
 from foc_tf.augment import AUGMENTATIONS
-from foc_tf.data import pipeline
+from foc_tf.data import decoding
 
 
 @keras.utils.register_keras_serializable("foc_tf")
@@ -34,7 +34,7 @@ class EvaluationView(keras.layers.Layer):
 
     def call(self, images):
         """Images to the network's input."""
-        loaded = pipeline.resize(images, self.load_size, self.channels)
+        loaded = decoding.resize(images, self.load_size, self.channels)
         return AUGMENTATIONS["center_crop"](loaded, tf.constant([0, 0], tf.int64), self.image_size)
 
     def compute_output_shape(self, input_shape):

@@ -26,6 +26,23 @@ flags.DEFINE_enum(
 )
 flags.DEFINE_integer("load_size", 96, "Side in pixels to which every image is resized.")
 flags.DEFINE_integer("image_size", 64, "Side in pixels of the crops that the network sees.")
+flags.DEFINE_enum(
+    "cache",
+    "auto",
+    ["auto", "memory", "disk", "none"],
+    "Where decoded images are kept; auto: in memory up to --cache_gigabytes, else on disk where it "
+    "has room, else nowhere. The pixels are the same.",
+)
+flags.DEFINE_float("cache_gigabytes", 2.0, "Decoded images that memory may hold, in 2^30 bytes.")
+flags.DEFINE_string(
+    "cache_dir", None, "Folder of decoded images, shared by runs; default <workdir>/cache."
+)
+flags.DEFINE_bool(
+    "fast_jpeg",
+    False,
+    "Read JPEGs of at least four times --load_size at 1/2 to 1/8 of their size: faster, slightly "
+    "other pixels than those of an exported model.",
+)
 
 # --- model
 flags.DEFINE_string("method", "foc", "foc, iic or supervised.")
@@ -154,13 +171,33 @@ flags.DEFINE_bool(
     "tensorboard", True, "Write <workdir>/tensorboard: curves, clusters, settings, projector."
 )
 
-RUN_ONLY = ("workdir", "export_dir", "export", "strategy", "tensorboard")
+RUN_ONLY = (
+    *("workdir", "export_dir", "export", "strategy", "tensorboard"),
+    *("cache", "cache_gigabytes", "cache_dir"),
+)
+# Below a workdir; there before the run is.
+CACHE = "cache"
 
 
 def given(module_name=__name__):
     """{name: value} of the flags defined here."""
     values = flags.FLAGS.flags_by_module_dict()[module_name]
     return {flag.name: flag.value for flag in values}
+
+
+def loading(f, workdir):
+    """How images are loaded, for `data.pipeline.make_loader`.
+
+    Args:
+      f: object with the flags' values.
+      workdir: pathlib.Path of the run.
+    """
+    return {
+        "cache": f.cache,
+        "cache_gigabytes": f.cache_gigabytes,
+        "cache_dir": f.cache_dir or workdir / CACHE,
+        "fast_jpeg": f.fast_jpeg,
+    }
 
 
 def as_flagfile(values):

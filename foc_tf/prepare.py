@@ -54,8 +54,9 @@ _define(
     flags.DEFINE_enum,
     "placing",
     "copy",
-    "copy images, or link them (hard links: no space, but the two are one file).",
-    ["copy", "link"],
+    "copy images, link them (hard links: no space, but the two are one file), or write records: a "
+    "few large files, for data sets of millions.",
+    ["copy", "link", "records"],
 )
 _define(flags.DEFINE_float, "val_share", 0.2, "Share for validation where the source has none.")
 _define(flags.DEFINE_integer, "seed", 0, "Of the random split.")
@@ -92,7 +93,7 @@ def main():
         tree,
         f.output,
         lambda tree: FORMATS[kind](tree, **options),
-        f.placing == "link",
+        f.placing,
         f.merge,
         f.certain_threshold,
         f.min_annotators,

@@ -150,7 +150,13 @@ def main():
         f.workdir or f"runs/{workdirs.run_name(sys.argv, f.dataset, f.data_dir)}"
     )
     choice = prepare_keras(f, workdir, worker)
-    loader = pipeline.make_loader(image_set.sources, f.load_size, from_flags.CHANNELS[f.input])
+    loader = pipeline.make_loader(
+        image_set.sources,
+        f.load_size,
+        from_flags.CHANNELS[f.input],
+        **foc_flags.loading(f, workdir),
+        log=program.log,
+    )
     with workdirs.written_by(workdir, worker.chief) as written:
         run = make_run(f, written, image_set, labels, loader, strategy)
         if worker.chief:

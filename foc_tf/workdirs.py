@@ -40,7 +40,7 @@ def claim(workdir, values):
                 f"{' '.join(sorted(new - old)) or 'defaults'}). Give another --workdir."
             )
         return
-    if workdir.exists() and any(workdir.iterdir()):
+    if workdir.exists() and any(path.name != foc_flags.CACHE for path in workdir.iterdir()):
         raise ValueError(
             f"workdir: {workdir} is not empty and not a run of foc_tf. Give another --workdir."
         )

@@ -11,7 +11,7 @@ from PIL import Image
 
 import foc_tf
 from foc_tf import report
-from foc_tf.data import digits, pipeline
+from foc_tf.data import decoding, digits
 from foc_tf.serving import write
 
 SIDE = 16
@@ -120,7 +120,7 @@ def damaged_images():
 def expected(model, encoded, best):
     """What `model.predict` says of encoded images that evaluation's decoder has read."""
     side, channels = model.recipe["image_size"], model.recipe["channels"]
-    loaded = np.stack([pipeline.decode(e, side, channels).numpy() for e in encoded])
+    loaded = np.stack([decoding.decode(e, side, channels).numpy() for e in encoded])
     outputs = model.predict(loaded.astype(np.float32), verbose=0)
     over = outputs["over_probs"][:, best["over"]]
     return {

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from foc_tf.data import pipeline
+from foc_tf.data import decoding
 from foc_tf.serving import image_header, module
 from tests import served_model
 from tests.served_model import SIDE, colours, encode
@@ -37,7 +37,7 @@ def refused(signature, *arguments):
 def test_pixels_are_those_of_evaluation_to_the_bit(decoded):
     found = decoded(tf.constant(list(GOOD.values()))).numpy()
     for name, encoded, pixels in zip(GOOD, GOOD.values(), found):
-        np.testing.assert_array_equal(pixels, pipeline.decode(encoded, SIDE, 3), err_msg=name)
+        np.testing.assert_array_equal(pixels, decoding.decode(encoded, SIDE, 3), err_msg=name)
 
 
 def test_outputs_are_those_of_predict(loaded):
@@ -75,7 +75,7 @@ def test_no_bytes_do_anything_else(decoded, name, place, noise):
     try:
         if int(image_header.pixels(tf.constant(content))) > 10**6:
             return
-        wanted = pipeline.decode(content, SIDE, 3).numpy()
+        wanted = decoding.decode(content, SIDE, 3).numpy()
     except tf.errors.InvalidArgumentError:
         assert "row, from 0:] [1]" in refused(decoded, tf.constant([GOOD["png"], content]))
         return
@@ -154,6 +154,6 @@ def test_resizing_bytes_and_floats_is_one():
         pixels = np.asarray(colours(37, 23, seed))[None]
         for channels in (1, 3):
             np.testing.assert_array_equal(
-                pipeline.resize(pixels, side, channels),
-                pipeline.resize(pixels.astype(np.float32), side, channels),
+                decoding.resize(pixels, side, channels),
+                decoding.resize(pixels.astype(np.float32), side, channels),
             )

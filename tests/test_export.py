@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from foc_tf import export
-from foc_tf.data import pipeline
+from foc_tf.data import decoding
 from foc_tf.serving import cluster_names, conversion, saved_model, warmup
 from tests import served_model
 from tests.served_model import SIDE
@@ -238,7 +238,7 @@ def test_the_portable_resize_is_evaluations(channels):
     for size in ((1, 1), (8, 8), (16, 16), (30, 41), (7, 200), (333, 250)):
         pixels = np.asarray(served_model.colours(*size))[None].astype(np.float32)
         found = conversion.resize(tf.constant(pixels), SIDE, channels).numpy()
-        wanted = pipeline.resize(pixels, SIDE, channels).numpy().astype(np.float32)
+        wanted = decoding.resize(pixels, SIDE, channels).numpy().astype(np.float32)
         assert np.abs(found - wanted).max() <= 1
         different, total = different + (found != wanted).sum(), total + found.size
     assert different / total < 2e-3
@@ -250,7 +250,7 @@ def test_tflite_does_what_the_model_does(made, tmp_path):
     assert card["tflite"]["largest_difference"] <= 1e-4
     runner = tf.lite.Interpreter(str(path / "model.tflite")).get_signature_runner()
     images = list(served_model.good_images().values())[:5]
-    pixels = np.stack([pipeline.decode(e, SIDE, 3).numpy() for e in images]).astype(np.float32)
+    pixels = np.stack([decoding.decode(e, SIDE, 3).numpy() for e in images]).astype(np.float32)
     wanted = served_model.expected(made[0], images, made[1].best)
     served_model.assert_same(runner(image=pixels), wanted)
 
@@ -266,7 +266,7 @@ def test_onnx_does_what_the_model_does(made, tmp_path):
     image = served_model.good_images()["png"]
     wanted = served_model.expected(made[0], [image] * 3, made[1].best)
     for pixels, tolerance in (
-        (pipeline.decode(image, SIDE, 3), 1e-4),
+        (decoding.decode(image, SIDE, 3), 1e-4),
         (tf.io.decode_image(image), conversion.LARGEST_DIFFERENCE_RESIZED),
     ):
         rows = np.repeat(tf.cast(pixels, tf.float32)[None], 3, axis=0)

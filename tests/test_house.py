@@ -12,6 +12,7 @@ FILES = sorted((ROOT / "foc_tf").rglob("*.py"))
 FLOORS = [
     {
         "files",
+        "records",
         "keras_compat",
         "distribution",
         "annotations",

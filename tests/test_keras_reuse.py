@@ -10,7 +10,7 @@ import tensorflow as tf
 
 import foc_tf
 from foc_tf import checkpoints, features, losses
-from foc_tf.data import digits, pipeline
+from foc_tf.data import decoding, digits
 from tests.test_model import batch, dataset, tiny_backbone, tiny_model
 
 CLASSES = {
@@ -168,7 +168,7 @@ def test_a_runs_extractor_takes_images_of_any_size(tmp_path, channels, inputs):
     model = run_of(tmp_path, channels=channels, inputs=inputs)
     extractor = foc_tf.feature_extractor(tmp_path)
     encoded = digits.read().sources[:4]
-    shown = np.stack([pipeline.decode(e, 20, channels).numpy() for e in encoded])
+    shown = np.stack([decoding.decode(e, 20, channels).numpy() for e in encoded])
     wanted = model.predict(shown[:, 2:18, 2:18].astype(np.float32), verbose=0)["features"]
     pixels = np.stack([tf.io.decode_image(e, channels=3).numpy() for e in encoded])
     found = extractor.predict(pixels.astype(np.float32), verbose=0)

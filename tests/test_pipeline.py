@@ -3,17 +3,17 @@
 import numpy as np
 import pytest
 
-from foc_tf.data import digits, pipeline
+from foc_tf.data import decoding, digits, pipeline
 from foc_tf.data.batches import BatchSampler
 from foc_tf.views import View
 
 
-@pytest.mark.parametrize("in_memory", [True, False])
-def test_batches_show_the_images_that_the_sampler_names(in_memory, monkeypatch):
-    if not in_memory:
-        monkeypatch.setattr(pipeline, "MEMORY_LIMIT_BYTES", 0)
+@pytest.mark.parametrize("cache", ["memory", "disk", "none"])
+def test_batches_show_the_images_that_the_sampler_names(cache, tmp_path):
     pixels = [np.full((8, 8), i, np.uint8) for i in range(40)]
-    loader = pipeline.make_loader([digits.encode_png(p) for p in pixels], 8, 1)
+    loader = pipeline.make_loader(
+        [digits.encode_png(p) for p in pixels], 8, 1, cache, cache_dir=tmp_path
+    )
     labels = np.array([0, 1, 2, -1] * 10)
     sampler = BatchSampler(labels, np.flatnonzero(labels < 0), 12, 0.25, 2, seed=4)
     views = [View(p, p, "center_crop") for p in ("self", "same_class", "other_class")]
@@ -39,11 +39,11 @@ def test_augmented_batches_are_the_same_again_and_differ_by_step():
 
 def test_unreadable_images_are_found_and_too_many_stop():
     good = digits.encode_png(np.zeros((8, 8), np.uint8))
-    bad, reasons = pipeline.unreadable([good] * 150 + [b"x"] + ["/nowhere.png"], max_share=0.02)
+    bad, reasons = decoding.unreadable([good] * 150 + [b"x"] + ["/nowhere.png"], max_share=0.02)
     assert bad.tolist() == [150, 151]
     assert len(reasons) == 2
     with pytest.raises(ValueError, match="2 of 3 images"):
-        pipeline.unreadable([good, b"x", b"y"])
+        decoding.unreadable([good, b"x", b"y"])
 
 
 def test_evaluation_batches_keep_the_order():

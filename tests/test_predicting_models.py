@@ -5,7 +5,7 @@ import pytest
 
 import foc_tf
 from foc_tf import checkpoints, files
-from foc_tf.data import pipeline
+from foc_tf.data import decoding
 from foc_tf.predicting import models
 from tests.making import png
 
@@ -28,7 +28,7 @@ def test_a_runs_best_sub_heads_and_cluster_classes_are_used(tmp_path):
     assert model.classes == ["a", "b", "c"]
     assert model.cluster_classes.tolist() == [-1, -1, 1, -1, -1, -1]
     encoded = [png(40, size=30), png(90, size=5)]
-    seen = np.stack([pipeline.decode(e, 12, 3).numpy()[2:10, 2:10] for e in encoded])
+    seen = np.stack([decoding.decode(e, 12, 3).numpy()[2:10, 2:10] for e in encoded])
     outputs = network.predict(seen.astype(np.float32), verbose=0)
     found = model.predict(encoded)
     np.testing.assert_allclose(found["class_probs"], outputs["normal_probs"][:, 1], rtol=1e-5)

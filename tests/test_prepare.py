@@ -172,10 +172,10 @@ def source(folder):
     return write(folder, files)
 
 
-@pytest.mark.parametrize("link", [False, True])
-def test_what_is_prepared_is_what_was_said(tmp_path, link):
+@pytest.mark.parametrize("placing", ["copy", "link"])
+def test_what_is_prepared_is_what_was_said(tmp_path, placing):
     tree = source(tmp_path / "in")
-    result = prepare(tree, tmp_path / "out", votes.read, link=link, seed=3)
+    result = prepare(tree, tmp_path / "out", votes.read, placing, seed=3)
     assert (result["images"], result["certain"], result["fuzzy"]) == (10, 8, 1)
     assert (result["without_votes"], result["left_out"], result["duplicates"]) == (1, 2, 1)
     image_set = prepared.read(tmp_path / "out")
@@ -191,7 +191,7 @@ def test_what_is_prepared_is_what_was_said(tmp_path, link):
     assert "gone.png" in skipped
     assert "bad.png" in skipped
     linked = os.stat(tmp_path / "out" / "images" / "1.png").st_nlink
-    assert linked == (2 if link else 1)
+    assert linked == (2 if placing == "link" else 1)
 
 
 def test_prepared_again_it_is_the_same(tmp_path, shared):

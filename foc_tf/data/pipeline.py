@@ -4,89 +4,53 @@ Batch t is a pure function of (seed, t): a run that is stopped and started again
 batches it would have got.
 """
 
+import pathlib
+
 import numpy as np
 import tensorflow as tf
 
 from foc_tf.augment import AUGMENTATIONS
-
-# Decoded images up to this size are kept in memory.
-MEMORY_LIMIT_BYTES = 2 * 2**30
+from foc_tf.data import caching, decoding
 
 
-def decode(encoded, load_size, channels):
-    """One encoded image to [load_size, load_size, channels] uint8, also in evaluation and export.
-
-    Args:
-      encoded: scalar string, PNG, JPEG, GIF (first frame) or BMP.
-      load_size: side in pixels after a plain (not aspect-preserving) antialiased resize.
-      channels: 1 or 3; grey images become three equal channels and colour becomes grey as asked.
-    """
-    image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
-    image.set_shape((None, None, 3))
-    return resize(image[None], load_size, channels)[0]
-
-
-def resize(images, load_size, channels):
-    """[N, H, W, 3] uint8 or float in 0..255 to [N, load_size, load_size, channels] uint8."""
-    if channels == 1:
-        images = tf.image.rgb_to_grayscale(tf.cast(images, tf.float32))
-    # uint8 goes in as it is: the same result as from floats without their fourfold memory.
-    images = tf.image.resize(images, (load_size, load_size), antialias=True)
-    return tf.cast(tf.round(tf.clip_by_value(images, 0.0, 255.0)), tf.uint8)
-
-
-def _read(source, load_size, channels):
-    encoded = tf.io.read_file(source) if isinstance(source, str) else source
-    return decode(encoded, load_size, channels)
-
-
-def unreadable(sources, max_share=0.01):
-    """Finds the images that cannot be decoded.
-
-    Args:
-      sources: sequence of paths or encoded bytes.
-      max_share: more than this share is an error of the data set.
-
-    Returns:
-      (indices [M] int64, M reasons).
-
-    Raises:
-      ValueError: if more than `max_share` of all images are unreadable.
-    """
-    bad, reasons = [], []
-    for index, source in enumerate(sources):
-        try:
-            _read(source, 8, 3)
-        except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError, OSError) as error:
-            bad.append(index)
-            reasons.append(str(getattr(error, "message", error)).strip().splitlines()[0][:200])
-    if len(bad) > max_share * len(sources):
-        named = [s if isinstance(s, str) else "<bytes>" for s in (sources[i] for i in bad[:3])]
-        raise ValueError(
-            f"{len(bad)} of {len(sources)} images cannot be read (limit {max_share:.0%}), first: "
-            f"{', '.join(named)} ({reasons[0]}). Repair or remove them."
-        )
-    return np.asarray(bad, np.int64), reasons
-
-
-def make_loader(sources, load_size, channels):
+def make_loader(
+    sources,
+    load_size,
+    channels,
+    cache="auto",
+    cache_gigabytes=2.0,
+    cache_dir=None,
+    fast_jpeg=False,
+    log=None,
+):
     """Function from [U] image indices to [U, load_size, load_size, channels] uint8, for `tf.data`.
 
-    Small data sets are decoded once and stay in memory; of larger ones each batch decodes the
-    images it needs.
+    Args:
+      sources: [N] paths, members of shards or encoded bytes.
+      load_size: side in pixels to which all images are resized.
+      channels: 1 or 3.
+      cache: "memory" or "disk" decode every image once, "none" when a batch needs it; "auto" takes
+        the first that has room. All give the same pixels.
+      cache_gigabytes: decoded images that memory may hold, in 2**30 bytes.
+      cache_dir: folder of the decoded images on disk, or None.
+      fast_jpeg: reads large JPEGs at reduced size (`decoding.decode_fast`).
+      log: function of a line of text that is told what takes long, or None.
+
+    Raises:
+      ValueError: if `cache` is unknown or asks for what there is no room for, or an image cannot
+        be decoded.
     """
-    if len(sources) * load_size * load_size * channels <= MEMORY_LIMIT_BYTES:
-        pixels = np.stack([_read(s, load_size, channels).numpy() for s in sources])
-        table = tf.constant(pixels)
-        return lambda indices: tf.gather(table, indices)
-    table = tf.constant(list(sources))
-    read_file = tf.io.read_file if isinstance(sources[0], str) else tf.identity
-    return lambda indices: tf.map_fn(
-        lambda i: decode(read_file(table[i]), load_size, channels),
-        indices,
-        fn_output_signature=tf.TensorSpec((load_size, load_size, channels), tf.uint8),
-        parallel_iterations=16,
-    )
+    decoder = decoding.Decoder(sources, load_size, channels, fast_jpeg)
+    path = free = None
+    small = caching.bytes_needed(decoder) <= cache_gigabytes * 2**30
+    # A million files take a while to be asked for their times.
+    if cache_dir is not None and (cache == "disk" or (cache == "auto" and not small)):
+        path = pathlib.Path(cache_dir) / caching.file_name(decoder)
+        free = caching.free_bytes(cache_dir)
+    kind = caching.choose(cache, decoder, cache_gigabytes, path, free)
+    if kind == "memory":
+        return caching.memory(decoder, log)
+    return caching.disk(decoder, path, log) if kind == "disk" else decoder
 
 
 def training_batches(sampler, views, loader, image_size, start_step=0, part=(0, 1)):
@@ -132,7 +96,7 @@ def training_batches(sampler, views, loader, image_size, start_step=0, part=(0, 
         return result
 
     steps = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)
-    return steps.map(build, num_parallel_calls=2, deterministic=True).prefetch(2)
+    return steps.map(build, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(2)
 
 
 def evaluation_batches(loader, indices, image_size, batch_size=128):

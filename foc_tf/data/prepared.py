@@ -7,6 +7,7 @@ import pathlib
 import numpy as np
 import pandas as pd
 
+from foc_tf import records
 from foc_tf.annotations import from_votes
 from foc_tf.data.images import ImageSet
 from foc_tf.splitting import stratified_splits
@@ -44,7 +45,7 @@ def read(data_dir, certain_threshold=None, seed=0):
     classes = tuple(info.get("classes") or sorted(table["class"].unique()))
     class_ids = _class_ids(path, table["class"], classes)
     rows, ids = pd.factorize(table["image"].to_numpy(object), sort=True)
-    files, named = _image_files(folder), set(ids)
+    files, named = _found(folder), set(ids)
     unvoted = sorted(name for name in files if name not in named)
     votes = np.zeros((len(ids) + len(unvoted), len(classes)), np.int64)
     np.add.at(votes, (rows, class_ids), counts)
@@ -146,16 +147,27 @@ def _class_ids(path, column, classes):
     return result.to_numpy(np.int64)
 
 
+def _found(folder):
+    """{name: path or member of a shard} of all images of the data set."""
+    files, members = _image_files(folder), records.listing(folder)
+    for name in members:
+        if name in files:
+            raise ValueError(
+                f"{folder}: {name} is both in {records.TABLE} and in images/; remove one of them."
+            )
+    return files | members
+
+
 def _image_files(folder):
-    """Set of the names of all images in images/."""
+    """{name: path} of all images in images/."""
     # Text, not pathlib: a million images take 5 s instead of 70.
-    root, found = f"{folder}{os.sep}", set()
+    root, found = f"{folder}{os.sep}", {}
     for place, folders, names in os.walk(folder / "images"):
         folders[:] = [name for name in folders if not name.startswith(".")]
         prefix = f"{place.removeprefix(root)}/".replace(os.sep, "/")
         for name in names:
             if name.lower().endswith(EXTENSIONS) and not name.startswith("."):
-                found.add(prefix + name)
+                found[prefix + name] = f"{folder}/{prefix}{name}"
     return found
 
 
@@ -167,7 +179,7 @@ def _sources(folder, path, ids, files):
                 f"{path}: image {name!r} must lie in {folder}, relative, without '..'."
             )
     root = f"{folder}/"
-    sources = [root + name for name in ids]
+    sources = [files.get(name) or root + name for name in ids]
     missing = [
         name
         for name, source in zip(ids, sources)

@@ -1,7 +1,7 @@
 """A data set ready to train on: read, unreadable images left out, labels checked."""
 
 from foc_tf import data
-from foc_tf.data import images, pipeline
+from foc_tf.data import decoding, images
 
 
 def read(dataset, data_dir, certain_threshold=None, labels_per_class=0, seed=0):
@@ -25,7 +25,7 @@ def read(dataset, data_dir, certain_threshold=None, labels_per_class=0, seed=0):
     if data_dir is None and data.needs_folder(dataset):
         raise ValueError(f"data_dir: dataset {dataset} needs --data_dir=<folder>.")
     image_set = read_set(data_dir, certain_threshold=certain_threshold, seed=seed)
-    bad, reasons = ([], []) if image_set.checked else pipeline.unreadable(image_set.sources)
+    bad, reasons = ([], []) if image_set.checked else decoding.unreadable(image_set.sources)
     left_out = [
         {"image": str(image_set.ids[index]), "reason": reason}
         for index, reason in zip(bad, reasons)

@@ -6,14 +6,16 @@ from foc_tf import annotations
 from foc_tf.formats import merging, writing
 
 
-def prepare(source, output, read, link=False, merge=None, threshold=None, min_annotators=0, **rest):
+def prepare(
+    source, output, read, placing="copy", merge=None, threshold=None, min_annotators=0, **rest
+):
     """Writes a prepared dataset.
 
     Args:
       source: `formats.tree.Tree`.
       output: folder that does not exist yet.
       read: function of the tree -> `formats.collection.Collection`.
-      link: hard links instead of copies.
+      placing: of the images, as in `writing.images`.
       merge: path of a table from,to of classes, or None.
       threshold: share that makes an image certain; None for the source's own, else 1.
       min_annotators: images with fewer votes are used without a label.
@@ -34,7 +36,7 @@ def prepare(source, output, read, link=False, merge=None, threshold=None, min_an
     if not 0.5 < threshold <= 1:
         raise ValueError(f"certain_threshold: expected above 0.5 to 1, found {threshold}.")
     with writing.new_folder(output) as folder:
-        return _write(collection, folder, votes, classes, threshold, link, **rest)
+        return _write(collection, folder, votes, classes, threshold, placing, **rest)
 
 
 def _write(
@@ -43,7 +45,7 @@ def _write(
     votes,
     classes,
     threshold,
-    link,
+    placing,
     ignored=(),
     info=None,
     seed=0,
@@ -60,7 +62,7 @@ def _write(
         )
     if not 0 <= val_share < 1:
         raise ValueError(f"val_share: expected 0 to below 1, found {val_share}.")
-    written = writing.images(collection, folder, link, max_pixels, progress)
+    written = writing.images(collection, folder, placing, max_pixels, progress)
     splits = writing.tables(
         collection, folder, written, votes, classes, threshold, ignored, seed, val_share
     )

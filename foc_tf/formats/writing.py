@@ -5,6 +5,7 @@ The folder appears under its name only when it is complete.
 
 import contextlib
 import csv
+import functools
 import hashlib
 import os
 import pathlib
@@ -12,7 +13,7 @@ import shutil
 
 import numpy as np
 
-from foc_tf import annotations, files, splitting
+from foc_tf import annotations, files, records, splitting
 from foc_tf.formats import image_check, merging, naming
 
 
@@ -31,13 +32,14 @@ class Written:
         self.kept, self.names, self.hashes, self.changed = [], [], [], {}
 
 
-def images(collection, folder, link=False, max_pixels=image_check.MAX_PIXELS, progress=None):
-    """Checks all images of a collection and writes the usable ones to `folder`/images.
+def images(collection, folder, placing="copy", max_pixels=image_check.MAX_PIXELS, progress=None):
+    """Checks all images of a collection and writes the usable ones below `folder`.
 
     Args:
       collection: `collection.Collection`; unreadable images go to its list of skipped ones.
       folder: pathlib.Path of the data set.
-      link: makes hard links where the file system can, instead of copies.
+      placing: "copy" to images/, hard "link"s where the file system can, or "records": shards of
+        many images, for data sets of millions.
       max_pixels: of `image_check.usable`.
       progress: function of (done, total) that is called now and then, or None.
 
@@ -47,7 +49,18 @@ def images(collection, folder, link=False, max_pixels=image_check.MAX_PIXELS, pr
     Raises:
       ValueError: if no image can be used.
     """
-    result, taken, good, made = Written(), set(), {}, set()
+    with _PLACES[placing](folder) as place:
+        result = _checked(collection, place, max_pixels, progress)
+    if not result.kept:
+        where, reason = collection.skipped[-1]
+        raise ValueError(f"{where}: {reason}. No image of {collection.tree} can be used.")
+    result.kept = np.array(result.kept, np.int64)
+    return result
+
+
+def _checked(collection, place, max_pixels, progress):
+    """`Written` of all usable images, each handed to `place(name, content, original path)`."""
+    result, taken, good = Written(), set(), {}
     for item, file in enumerate(collection.files):
         if progress and item % 1000 == 0:
             progress(item, len(collection))
@@ -64,12 +77,7 @@ def images(collection, folder, link=False, max_pixels=image_check.MAX_PIXELS, pr
             collection.skip(f"{collection.tree}/{file}", str(error))
             continue
         name = naming.image_name(collection.keys[item], extension, taken)
-        target = folder / name
-        if target.parent not in made:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            made.add(target.parent)
-        original = None if change or not link else collection.tree.on_disk(file)
-        _place(target, checked, original)
+        place(name, checked, None if change else lambda file=file: collection.tree.on_disk(file))
         if change:
             result.changed[change] = result.changed.get(change, 0) + 1
         result.kept.append(item)
@@ -77,20 +85,40 @@ def images(collection, folder, link=False, max_pixels=image_check.MAX_PIXELS, pr
         result.hashes.append(digest)
     if progress:
         progress(len(collection), len(collection))
-    if not result.kept:
-        where, reason = collection.skipped[-1]
-        raise ValueError(f"{where}: {reason}. No image of {collection.tree} can be used.")
-    result.kept = np.array(result.kept, np.int64)
     return result
 
 
-def _place(target, content, original):
-    if original is not None:
-        with contextlib.suppress(OSError):
-            os.link(os.path.realpath(original), target)
-            return
-    with open(target, "xb") as file:
-        file.write(content)
+@contextlib.contextmanager
+def _as_files(folder, link=False):
+    made = set()
+
+    def place(name, content, find_original):
+        target = folder / name
+        if target.parent not in made:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            made.add(target.parent)
+        original = find_original() if link and find_original else None
+        if original is not None:
+            with contextlib.suppress(OSError):
+                os.link(os.path.realpath(original), target)
+                return
+        with open(target, "xb") as file:
+            file.write(content)
+
+    yield place
+
+
+@contextlib.contextmanager
+def _as_records(folder):
+    with contextlib.closing(records.Writer(folder)) as writer:
+        yield lambda name, content, find_original: writer.write(name, content)
+
+
+_PLACES = {
+    "copy": _as_files,
+    "link": functools.partial(_as_files, link=True),
+    "records": _as_records,
+}
 
 
 def tables(collection, folder, written, votes, classes, threshold, ignored, seed, val_share):

@@ -34,7 +34,7 @@ def weights(size, side):
 
 
 def resize(images, side, channels):
-    """`data.pipeline.resize` in operations that every runtime has.
+    """`data.decoding.resize` in operations that every runtime has.
 
     Sums are taken in another order: a value that lies between two whole numbers may round the
     other way.

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from foc_tf.augment import AUGMENTATIONS
-from foc_tf.data import pipeline
+from foc_tf.data import decoding
 from foc_tf.serving import image_header
 
 # As in foc_tf.evaluate: more images than this pass the network one part after the other, so that
@@ -63,7 +63,7 @@ class Served(tf.Module):
 
     def predict_pixels(self, image):
         """[N, H, W, 3] float in 0..255 to the outputs, in one pass and unchecked."""
-        return self.predict_loaded(pipeline.resize(image, self.load_size, self.channels))
+        return self.predict_loaded(decoding.resize(image, self.load_size, self.channels))
 
     def from_pixels(self, image):
         """`serving_default`: [N, H, W, 3] float in 0..255."""
@@ -129,7 +129,7 @@ def decoded(image_bytes, load_size, channels):
         problem = tf.where(count > MAX_PIXELS, _TOO_LARGE, tf.where(count < 1, _NO_IMAGE, _GOOD))
         loaded = tf.cond(
             tf.equal(problem, _GOOD),
-            lambda: tf.ensure_shape(pipeline.decode(encoded, load_size, channels), shape),
+            lambda: tf.ensure_shape(decoding.decode(encoded, load_size, channels), shape),
             lambda: tf.zeros(shape, tf.uint8),
         )
         return row, loaded, problem
