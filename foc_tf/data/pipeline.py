@@ -129,10 +129,11 @@ def augmented(batch, views, seed, image_size):
     result = {"label": batch["label"]}
     for index, view in enumerate(views):
         images = batch[view.name]
+        count = images.shape[0]
         own_seed = tf.stack([tf.constant(seed * 16 + index, tf.int64), step])
         recipe = AUGMENTATIONS[view.augmentation]
-        made = recipe(images, own_seed, image_size, first * len(images) // rows)
-        result[view.name] = tf.ensure_shape(made, [len(images), None, None, None])
+        made = recipe(images, own_seed, image_size, first * count // rows)
+        result[view.name] = tf.ensure_shape(made, [count, None, None, None])
     return result
 
 
