@@ -1,0 +1,171 @@
+"""RandAugment (Cubuk et al. 2020) as FixMatch uses it (Sohn et al. 2020), over a whole batch."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+from foc_tf.augment import operations as values
+from foc_tf.augment.draws import uniform_draws
+from foc_tf.augment.geometry import checked, crop_and_flip, cut_out
+from foc_tf.keras_compat import affine_transform, compose_transforms
+
+# FixMatch's operations and ranges of strength (its table 12); None: there is only one strength.
+OPERATIONS = {
+    "identity": None,
+    "autocontrast": None,
+    "equalize": None,
+    # Bits; cut to whole ones, so 8, which changes nothing, is never drawn.
+    "posterize": (4.0, 8.0),
+    # Value from which on values are inverted.
+    "solarize": (0.0, 256.0),
+    # Share of the image; the rest is black, its luma, its mean luma, the smoothed image.
+    "brightness": (0.05, 0.95),
+    "colour": (0.05, 0.95),
+    "contrast": (0.05, 0.95),
+    "sharpness": (0.05, 0.95),
+    # Degrees; tangents of the slant; shares of the side.
+    "rotate": (-30.0, 30.0),
+    "shear_x": (-0.3, 0.3),
+    "shear_y": (-0.3, 0.3),
+    "translate_x": (-0.3, 0.3),
+    "translate_y": (-0.3, 0.3),
+}
+_GEOMETRIC = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
+# Strength where an operation was not chosen, for those that all images go through.
+_UNCHANGED = {
+    **dict.fromkeys(("brightness", "colour", "contrast"), 1.0),
+    **dict.fromkeys(_GEOMETRIC, 0.0),
+}
+_GREY = 127.5
+# Append only, and only a new operation (which appends to the first two and so changes all draws).
+_STREAMS = (
+    *(f"choose {name}" for name in OPERATIONS),
+    *(name for name in OPERATIONS),
+    *("flip", "crop_x", "crop_y", "cutout", "cutout_x", "cutout_y"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class RandAugment:
+    """Random crop and flip, some random operations of random strength, a grey square.
+
+    Call it as `Recipe` is called. Each image gets `number` distinct operations, each always
+    applied. Three of them as in USB's code for FixMatch (Wang et al. 2022), whose settings the
+    semi-supervised methods here follow; google's FixMatch draws two and applies each in half of
+    the images.
+
+    Order: crop and flip, exact pixels; equalize, posterize, solarize; autocontrast, brightness,
+    colour and contrast in one matrix; sharpness; rotation, shears and translations in one bilinear
+    resampling; cutout. Values come before places so that histogram, extremes and mean are those of
+    the image alone. What comes from outside the crop is grey (127.5) as in google's TensorFlow
+    code and as the square is; PIL's is black.
+
+    Differs from Cubuk et al.: distinct operations in a fixed order, not repeated ones in random
+    order; a random strength per image and operation, not one for all (as FixMatch); shears about
+    the centre of the crop, not its corner; values are rounded only where an operation needs it.
+
+    Attributes:
+      number: operations per image.
+      cutout: (low, high) side of one grey square inside the image, share of `size`; None = no
+        square.
+      operations: {name: (low, high) strength}, those to choose from; see `OPERATIONS`.
+      flip: probability of a horizontal flip.
+
+    Raises:
+      ValueError: if an operation is unknown, or there are fewer than `number`.
+    """
+
+    number: int = 3
+    cutout: tuple[float, float] | None = (0.0, 0.5)
+    operations: Mapping = dataclasses.field(default_factory=lambda: OPERATIONS)
+    flip: float = 0.5
+
+    def __post_init__(self):
+        unknown = sorted(set(self.operations) - set(OPERATIONS))
+        if unknown:
+            known = ", ".join(OPERATIONS)
+            raise ValueError(f"operations: expected some of {known}; found {', '.join(unknown)}.")
+        if not 0 < self.number <= len(self.operations):
+            raise ValueError(
+                f"number: expected 1 to {len(self.operations)}, as there are operations to choose "
+                f"from, found {self.number}."
+            )
+
+    def __call__(self, images, seed, size, first=0):
+        images = checked(images, size)
+        draws = uniform_draws(_STREAMS, seed, tf.shape(images)[0], first)
+        chosen = _chosen(self, draws)
+        strength = _strengths(self, draws, chosen)
+        result = crop_and_flip(self, draws, images, size)
+        result = tf.ensure_shape(result, [None, size, size, images.shape[-1]])
+        # Counted from grey on, zero outside the image and in the square is grey.
+        result = _revalued(chosen, strength, result) - _GREY
+        result = _moved(chosen, strength, result, size)
+        if self.cutout:
+            result = cut_out(self, draws, result, size)
+        return tf.clip_by_value(result + _GREY, 0.0, 255.0)
+
+
+def _chosen(recipe, draws):
+    """{name: [N] bool}, exactly `number` of them true for each image; all operations there are."""
+    names = list(recipe.operations)
+    ranks = tf.stack([draws(f"choose {name}") for name in names], axis=1)
+    best = tf.math.top_k(ranks, recipe.number).indices
+    among = tf.reduce_any(tf.one_hot(best, len(names), on_value=True, off_value=False), axis=1)
+    none = tf.zeros_like(among[:, 0])
+    return {name: among[:, names.index(name)] if name in names else none for name in OPERATIONS}
+
+
+def _strengths(recipe, draws, chosen):
+    """{name: [N] float32} of all operations that have one."""
+    result = {}
+    for name, usual in OPERATIONS.items():
+        bounds = recipe.operations.get(name, usual)
+        if bounds:
+            drawn = draws(name, *bounds)
+            result[name] = tf.where(chosen[name], drawn, _UNCHANGED.get(name, drawn))
+    return result
+
+
+def _revalued(chosen, strength, images):
+    """[N, H, W, C] float32: the operations on values, in their order."""
+    # What jumps comes first, on exact pixels: no rounding error decides on which side.
+    images = _on_rows(chosen["equalize"], values.equalized, images)
+    images = _on_rows(chosen["posterize"], values.posterized, images, strength["posterize"])
+    images = _on_rows(chosen["solarize"], values.solarized, images, strength["solarize"])
+    shares = (strength[name] for name in ("brightness", "colour", "contrast"))
+    images = values.blended(images, chosen["autocontrast"], *shares)
+    return _on_rows(chosen["sharpness"], values.sharpened, images, strength["sharpness"])
+
+
+def _moved(chosen, strength, images, size):
+    """[N, size, size, C] float32: the geometric operations in one resampling, zero outside."""
+    moved = tf.reduce_any(tf.stack([chosen[name] for name in _GEOMETRIC]), axis=0)
+    maps = _maps(strength, (size - 1) / 2.0, size)
+    return _on_rows(moved, lambda part, maps: affine_transform(part, maps, size), images, maps)
+
+
+def _maps(strength, centre, size):
+    """[N, 8] maps from output to input pixels: shears and rotation about the centre, then moves."""
+    angle = strength["rotate"] * math.pi / 180.0
+    cos, sin, one, zero = tf.cos(angle), tf.sin(angle), tf.ones_like(angle), tf.zeros_like(angle)
+    x, y = (centre + size * strength[name] for name in ("translate_x", "translate_y"))
+    back = -centre * one
+    steps = [
+        [one, zero, x, zero, one, y],
+        [cos, -sin, zero, sin, cos, zero],
+        [one, strength["shear_x"], zero, zero, one, zero],
+        [one, zero, zero, strength["shear_y"], one, zero],
+        [one, zero, back, zero, one, back],
+    ]
+    return compose_transforms([tf.stack([*step, zero, zero], axis=1) for step in steps])
+
+
+def _on_rows(chosen, operation, images, *strengths):
+    """The images, those chosen ([N] bool) after operation(images, *strengths)."""
+    # Most operations have a fifth of the images: a mask over all costs several times as much.
+    rows = tf.where(chosen)
+    part = [tf.gather(each, rows[:, 0]) for each in (images, *strengths)]
+    return tf.tensor_scatter_nd_update(images, rows, operation(*part))
