@@ -7,6 +7,7 @@ A method subclasses `SemiSupervisedModel` and says four things: `views` (what th
 import itertools
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from foc_tf import keras_compat
@@ -75,6 +76,7 @@ class SemiSupervisedModel(keras.Model):
             keras_compat.synchronize_batch_norm(backbone)
         self._train_functions = {}
         self._stage_index, self._turn_steps = 0, 0
+        self._augment = None
         self.stage = stages_lib.Stage("fine_tune", 1, 1e-4)
         self.active_heads = self.head_names
         tracked = ("loss", *self.loss_names)
@@ -109,7 +111,7 @@ class SemiSupervisedModel(keras.Model):
         """The method's own form of the stages that the flags ask for; here as they are."""
         return stages
 
-    def set_stage(self, stage, heads=None, index=0, turn_steps=0):
+    def set_stage(self, stage, heads=None, index=0, turn_steps=0, augment=None):
         """Says what is trained from now on.
 
         Keras bakes Python values into the compiled step, so every (stage, heads) has a step of its
@@ -121,13 +123,17 @@ class SemiSupervisedModel(keras.Model):
           index: position of the stage in the run; part of the dropout seed.
           turn_steps: the heads are trained in turn, so many steps each, the last kind first; 0
             trains them together.
+          augment: function of a batch as it was loaded that gives its views; None if they come
+            augmented.
         """
+        self._augment = augment
         self.stage, self._stage_index, self._turn_steps = stage, index, turn_steps
         self.active_heads = tuple(heads or self.head_names)
 
     def _stage_key(self):
         stage = self.stage
-        return (self._stage_index, stage.train_backbone, stage.use_labels, self.active_heads)
+        of_stage = (self._stage_index, stage.train_backbone, stage.use_labels)
+        return (*of_stage, self.active_heads, self._augment is None)
 
     def make_train_function(self, force=False):
         """What `fit` calls for every step: Keras's own, or one for each kind of head in turn."""
@@ -185,22 +191,34 @@ class SemiSupervisedModel(keras.Model):
         """Outputs of several views of a batch.
 
         Args:
-          batch: dict with the views.
+          batch: dict with the views, [B, H, W, C] images or, of a frozen backbone, [B, F] features;
+            one that the method shows for each draw only has B / repetitions rows.
           names: names of V views.
           training: dropout and batch statistics.
 
         Returns:
-          List of V dicts of outputs.
+          List of V dicts of outputs of B rows.
         """
-        views = [batch[name] for name in names]
-        # Differs from the paper: one pass with common batch statistics, not one pass a view.
-        passes = [tf.concat(views, axis=0)] if self.batch_statistics == "shared" else views
-        features = tf.concat([self.extract(images, training) for images in passes], axis=0)
+        views = [tf.convert_to_tensor(batch[name]) for name in names]
+        features = self._features(views, training)
         if training and self.dropout:
             features *= self._dropout_mask(features, len(names))
         outputs = self.classify(features)
         split = {key: tf.split(value, len(names)) for key, value in outputs.items()}
         return [{key: split[key][i] for key in split} for i in range(len(names))]
+
+    def _features(self, views, training):
+        """[V * B, F] features of V views; those of a view with fewer rows are repeated."""
+        if views[0].shape.rank == 2:
+            features = tf.concat(views, axis=0)
+        else:
+            # Differs from the paper: one pass with common batch statistics, not one pass a view.
+            passes = [tf.concat(views, axis=0)] if self.batch_statistics == "shared" else views
+            features = tf.concat([self.extract(images, training) for images in passes], axis=0)
+        rows = [view.shape[0] for view in views]
+        if len(set(rows)) == 1:
+            return features
+        return tf.repeat(features, np.repeat(max(rows) // np.array(rows), rows), axis=0)
 
     def _dropout_mask(self, features, num_views):
         # A pure function of seed, stage, step and row: resuming is exact and replicas draw what one
@@ -226,6 +244,8 @@ class SemiSupervisedModel(keras.Model):
 
     def train_step(self, data):
         """One optimisation step on a batch dict."""
+        if self._augment:
+            data = self._augment(data)
         # Inactive variables stay out of the gradient list: Adam moves them even at a zero gradient.
         variables = self.stage_variables()
         with tf.GradientTape() as tape:
