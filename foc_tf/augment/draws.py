@@ -13,12 +13,14 @@ def uniform_draws(streams, seed, count, first):
       first: place of the first of them in its batch.
 
     Returns:
-      Function (name, low = 0, high = 1) -> [count] uniform float32 of the named stream.
+      Function (name, low = 0, high = 1, columns = None) -> [count] uniform float32 of the named
+      stream, or [count, columns].
     """
     seeds = tf.random.experimental.stateless_split(seed, len(streams))
 
-    def uniform(name, low=0.0, high=1.0):
+    def uniform(name, low=0.0, high=1.0, columns=None):
         own = seeds[streams.index(name)]
-        return low + (high - low) * tf.random.stateless_uniform([first + count], own)[first:]
+        shape = [first + count] if columns is None else [first + count, columns]
+        return low + (high - low) * tf.random.stateless_uniform(shape, own)[first:]
 
     return uniform

@@ -4,6 +4,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 
+import numpy as np
 import tensorflow as tf
 
 from foc_tf.augment import operations as values
@@ -12,6 +13,7 @@ from foc_tf.augment.geometry import checked, crop_and_flip, cut_out
 from foc_tf.keras_compat import affine_transform, compose_transforms
 
 # FixMatch's operations and ranges of strength (its table 12); None: there is only one strength.
+# A new one changes all draws.
 OPERATIONS = {
     "identity": None,
     "autocontrast": None,
@@ -33,18 +35,10 @@ OPERATIONS = {
     "translate_y": (-0.3, 0.3),
 }
 _GEOMETRIC = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
-# Strength where an operation was not chosen, for those that all images go through.
-_UNCHANGED = {
-    **dict.fromkeys(("brightness", "colour", "contrast"), 1.0),
-    **dict.fromkeys(_GEOMETRIC, 0.0),
-}
+# Strength where an operation was not chosen; 0 where none is named here.
+_UNCHANGED = {"brightness": 1.0, "colour": 1.0, "contrast": 1.0}
 _GREY = 127.5
-# Append only, and only a new operation (which appends to the first two and so changes all draws).
-_STREAMS = (
-    *(f"choose {name}" for name in OPERATIONS),
-    *(name for name in OPERATIONS),
-    *("flip", "crop_x", "crop_y", "cutout", "cutout_x", "cutout_y"),
-)
+_STREAMS = ("choice", "strength", "flip", "crop_x", "crop_y", "cutout", "cutout_x", "cutout_y")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +73,8 @@ class RandAugment:
 
     number: int = 3
     cutout: tuple[float, float] | None = (0.0, 0.5)
-    operations: Mapping = dataclasses.field(default_factory=lambda: OPERATIONS)
+    # Without a hash, tf.function takes no recipe as an argument; a dict has none.
+    operations: Mapping = dataclasses.field(default_factory=lambda: OPERATIONS, hash=False)
     flip: float = 0.5
 
     def __post_init__(self):
@@ -97,7 +92,8 @@ class RandAugment:
         images = checked(images, size)
         draws = uniform_draws(_STREAMS, seed, tf.shape(images)[0], first)
         chosen = _chosen(self, draws)
-        strength = _strengths(self, draws, chosen)
+        strength = _by_name(_strengths(self, draws, chosen))
+        chosen = _by_name(chosen)
         result = crop_and_flip(self, draws, images, size)
         result = tf.ensure_shape(result, [None, size, size, images.shape[-1]])
         # Counted from grey on, zero outside the image and in the square is grey.
@@ -109,24 +105,25 @@ class RandAugment:
 
 
 def _chosen(recipe, draws):
-    """{name: [N] bool}, exactly `number` of them true for each image; all operations there are."""
-    names = list(recipe.operations)
-    ranks = tf.stack([draws(f"choose {name}") for name in names], axis=1)
+    """[N, operations] bool, a column for each of `OPERATIONS`: `number` true in each row."""
+    offered = tf.constant([name in recipe.operations for name in OPERATIONS])
+    ranks = tf.where(offered, draws("choice", columns=len(OPERATIONS)), -1.0)
     best = tf.math.top_k(ranks, recipe.number).indices
-    among = tf.reduce_any(tf.one_hot(best, len(names), on_value=True, off_value=False), axis=1)
-    none = tf.zeros_like(among[:, 0])
-    return {name: among[:, names.index(name)] if name in names else none for name in OPERATIONS}
+    hot = tf.one_hot(best, len(OPERATIONS), on_value=True, off_value=False)
+    return tf.reduce_any(hot, axis=1)
 
 
 def _strengths(recipe, draws, chosen):
-    """{name: [N] float32} of all operations that have one."""
-    result = {}
-    for name, usual in OPERATIONS.items():
-        bounds = recipe.operations.get(name, usual)
-        if bounds:
-            drawn = draws(name, *bounds)
-            result[name] = tf.where(chosen[name], drawn, _UNCHANGED.get(name, drawn))
-    return result
+    """[N, operations] float32; of what was not chosen, the strength that changes nothing."""
+    bounds = [recipe.operations.get(name) or (0.0, 0.0) for name in OPERATIONS]
+    low, high = np.array(bounds, np.float32).T
+    drawn = draws("strength", low, high, columns=len(OPERATIONS))
+    return tf.where(chosen, drawn, [_UNCHANGED.get(name, 0.0) for name in OPERATIONS])
+
+
+def _by_name(table):
+    """{name: [N] column} of a table [N, operations]."""
+    return dict(zip(OPERATIONS, tf.unstack(table, axis=1)))
 
 
 def _revalued(chosen, strength, images):
