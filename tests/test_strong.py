@@ -11,7 +11,7 @@ from foc_tf.augment import AUGMENTATIONS
 from foc_tf.augment import operations as values
 from foc_tf.augment.draws import uniform_draws
 from foc_tf.augment.rand_augment import OPERATIONS, RandAugment, _chosen, _strengths
-from tests.test_augment import bilinear, move, noise, run
+from tests.test_augment import bilinear, move, noise, run, seeded
 
 ENHANCERS = {
     "brightness": ImageEnhance.Brightness,
@@ -216,7 +216,7 @@ def test_a_part_of_a_large_batch_is_drawn_as_in_the_whole():
 
 
 def test_a_recipe_can_be_an_argument_of_a_function():
-    traced = tf.function(lambda images, recipe: recipe(images, [7, 0], 16))
+    traced = tf.function(lambda images, recipe: recipe(images, seeded(0), 16))
     images, recipe = noise(), AUGMENTATIONS["strong"]
     np.testing.assert_allclose(traced(images, recipe), run(recipe, images, 16), atol=1e-3)
 

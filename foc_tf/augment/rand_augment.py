@@ -47,18 +47,20 @@ class RandAugment:
 
     Call it as `Recipe` is called. Each image gets `number` distinct operations, each always
     applied. Three of them as in USB's code for FixMatch (Wang et al. 2022), whose settings the
-    semi-supervised methods here follow; google's FixMatch draws two and applies each in half of
-    the images.
+    semi-supervised methods here follow; FixMatch's own code draws two and applies each with
+    probability .5.
 
     Order: crop and flip, exact pixels; equalize, posterize, solarize; autocontrast, brightness,
     colour and contrast in one matrix; sharpness; rotation, shears and translations in one bilinear
     resampling; cutout. Values come before places so that histogram, extremes and mean are those of
-    the image alone. What comes from outside the crop is grey (127.5) as in google's TensorFlow
-    code and as the square is; PIL's is black.
+    the image alone. What comes from outside the crop is grey (127.5), as the square is and as in the
+    TensorFlow code of RandAugment; in USB's it is black.
 
     Differs from Cubuk et al.: distinct operations in a fixed order, not repeated ones in random
     order; a random strength per image and operation, not one for all (as FixMatch); shears about
     the centre of the crop, not its corner; values are rounded only where an operation needs it.
+
+    Differs from USB: the crop is of the image, which is not padded, and the square lies inside.
 
     Attributes:
       number: operations per image.
