@@ -53,8 +53,8 @@ class RandAugment:
     Order: crop and flip, exact pixels; equalize, posterize, solarize; autocontrast, brightness,
     colour and contrast in one matrix; sharpness; rotation, shears and translations in one bilinear
     resampling; cutout. Values come before places so that histogram, extremes and mean are those of
-    the image alone. What comes from outside the crop is grey (127.5), as the square is and as in the
-    TensorFlow code of RandAugment; in USB's it is black.
+    the image alone. What comes from outside the crop is grey (127.5), as the square is and as in
+    the TensorFlow code of RandAugment; in USB's it is black.
 
     Differs from Cubuk et al.: distinct operations in a fixed order, not repeated ones in random
     order; a random strength per image and operation, not one for all (as FixMatch); shears about
