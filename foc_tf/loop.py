@@ -110,7 +110,11 @@ class Run:
             if first >= block.end_epoch or block.stage_index in self.stopped_stages:
                 continue
             self.model.set_stage(
-                block.stage, block.heads, block.stage_index, self.schedule.alternate_steps
+                block.stage,
+                block.heads,
+                block.stage_index,
+                self.schedule.alternate_steps,
+                block.stage.epochs * self.samplers[block.stage_index].steps_per_epoch,
             )
             if previous is not None and previous != block.stage_index:
                 # Moments of the stage before would make the first steps of newly trained variables

@@ -9,7 +9,7 @@ import itertools
 import keras
 import tensorflow as tf
 
-from foc_tf import keras_compat
+from foc_tf import keras_compat, labeled_loss
 from foc_tf import stages as stages_lib
 from foc_tf.distribution import num_replicas, replica_id
 from foc_tf.heads import MultiHead
@@ -33,9 +33,12 @@ class SemiSupervisedModel(keras.Model):
       seed: of the heads' initial weights and of the dropout masks.
       batch_statistics: "shared": the views of a batch pass the backbone together; "per_view": one
         by one, each normalised by its own mean and variance.
+      class_weights: "none" or "inverse": weights of the classes in the cross-entropy with labels,
+        see `labeled_loss.class_weights`.
+      class_shares: [C] share of each class among the labelled images; None if not known.
 
     Raises:
-      ValueError: if `batch_statistics` is another word.
+      ValueError: if `batch_statistics` or `class_weights` is another word or lacks shares.
     """
 
     views = ()
@@ -53,6 +56,8 @@ class SemiSupervisedModel(keras.Model):
         dropout=0.5,
         seed=0,
         batch_statistics="shared",
+        class_weights="none",
+        class_shares=None,
         name=None,
     ):
         """See the class."""
@@ -62,6 +67,7 @@ class SemiSupervisedModel(keras.Model):
             )
         super().__init__(name=name)
         self.batch_statistics = batch_statistics
+        self.class_weights = labeled_loss.class_weights(class_weights, class_shares, k_gt)
         self.recipe = None  # build.build_model's arguments, where it made the model
         self.backbone = backbone
         self.k_gt, self.k = k_gt, k
@@ -74,10 +80,11 @@ class SemiSupervisedModel(keras.Model):
         if num_replicas() > 1:
             keras_compat.synchronize_batch_norm(backbone)
         self._train_functions = {}
-        self._stage_index, self._turn_steps = 0, 0
+        self._stage_index, self._turn_steps, self._stage_steps = 0, 0, 0
         self.stage = stages_lib.Stage("fine_tune", 1, 1e-4)
         self.active_heads = self.head_names
-        tracked = ("loss", *self.loss_names)
+        of_clusters = ("over_mi", "over_ice") if k else ()
+        tracked = dict.fromkeys(("loss", *self.loss_names, *of_clusters))
         self.trackers = {name: keras.metrics.Mean(name=name) for name in tracked}
         self.largest = {
             head: keras.metrics.Mean(name=f"{head}_largest") for head in self.head_names
@@ -87,6 +94,11 @@ class SemiSupervisedModel(keras.Model):
     def get_config(self):
         """The recipe that `build.build_model` takes; None for a backbone of the caller's own."""
         return {"recipe": self.recipe}
+
+    @property
+    def served_backbone(self):
+        """The backbone whose features `call` gives in inference."""
+        return self.backbone
 
     @property
     def head_names(self):
@@ -109,7 +121,10 @@ class SemiSupervisedModel(keras.Model):
         """The method's own form of the stages that the flags ask for; here as they are."""
         return stages
 
-    def set_stage(self, stage, heads=None, index=0, turn_steps=0):
+    def after_step(self):
+        """What a method does at the end of every training step, on each replica; here nothing."""
+
+    def set_stage(self, stage, heads=None, index=0, turn_steps=0, steps=0):
         """Says what is trained from now on.
 
         Keras bakes Python values into the compiled step, so every (stage, heads) has a step of its
@@ -121,13 +136,16 @@ class SemiSupervisedModel(keras.Model):
           index: position of the stage in the run; part of the dropout seed.
           turn_steps: the heads are trained in turn, so many steps each, the last kind first; 0
             trains them together.
+          steps: of the whole stage, for weights that ramp up; 0 if not known.
         """
         self.stage, self._stage_index, self._turn_steps = stage, index, turn_steps
+        self._stage_steps = steps
         self.active_heads = tuple(heads or self.head_names)
 
     def _stage_key(self):
         stage = self.stage
-        return (self._stage_index, stage.train_backbone, stage.use_labels, self.active_heads)
+        when = (self._stage_index, self._stage_steps)
+        return (*when, stage.train_backbone, stage.use_labels, self.active_heads)
 
     def make_train_function(self, force=False):
         """What `fit` calls for every step: Keras's own, or one for each kind of head in turn."""
@@ -206,11 +224,23 @@ class SemiSupervisedModel(keras.Model):
         # A pure function of seed, stage, step and row: resuming is exact and replicas draw what one
         # replica would have drawn for the same rows.
         rows = tf.shape(features)[0] // num_views
-        seed = tf.stack([self.seed + 7919 * self._stage_index, tf.cast(self._step(), tf.int32)])
+        seed = self.step_seed()
         shape = (num_views, num_replicas(), rows, features.shape[-1])
         draw = tf.random.stateless_uniform(shape, seed)[:, replica_id()]
         mask = tf.cast(draw >= self.dropout, tf.float32) / (1.0 - self.dropout)
         return tf.reshape(mask, tf.shape(features))
+
+    def step_seed(self):
+        """[2] int32 seed of this step's random numbers, of the run's seed, stage and step."""
+        return tf.stack([self.seed + 7919 * self._stage_index, tf.cast(self._step(), tf.int32)])
+
+    def ramped(self, share):
+        """Factor that rises linearly from 0 to 1 over the first `share` of the stage's steps.
+
+        Without a share, or where `set_stage` was not told the number of steps, it is 1.
+        """
+        steps = share * self._stage_steps
+        return tf.minimum(1.0, tf.cast(self._step(), tf.float32) / steps) if steps else 1.0
 
     def _step(self):
         return tf.convert_to_tensor(self.optimizer.iterations)
@@ -236,6 +266,7 @@ class SemiSupervisedModel(keras.Model):
         keras_compat.minimize(self.optimizer, tape, share, variables)
         for name, value in (losses | {"loss": total}).items():
             self.trackers[name].update_state(value)
+        self.after_step()
         return self._results(losses)
 
     def test_step(self, data):
