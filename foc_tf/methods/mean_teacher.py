@@ -40,7 +40,6 @@ class MeanTeacher(SemiSupervisedModel):
         *("lambda_u", "ramp_up", "ema_decay", "over_head", "k"),
         *("unlabeled_ratio", "augment_positive"),
     )
-    teacher = None  # the base calls the model before there is one
 
     def __init__(self, backbone, k_gt, k=0, lambda_u=50.0, ramp_up=0.4, ema_decay=0.999, **kwargs):
         """See the class."""
@@ -56,11 +55,13 @@ class MeanTeacher(SemiSupervisedModel):
     @property
     def served_backbone(self):
         """The teacher's."""
-        return self.backbone if self.teacher is None else self.teacher[0]
+        return self.teacher[0]
 
     def call(self, inputs, training=False):
         """The student's outputs in training, the teacher's in inference."""
-        if training or self.teacher is None:
+        # The base calls the model before there is a teacher. A class attribute of that name, for
+        # comparison with None, would keep Keras 2 from tracking the teacher's weights.
+        if training or not hasattr(self, "teacher"):
             return super().call(inputs, training)
         return self._taught(inputs)
 
@@ -84,13 +85,19 @@ class MeanTeacher(SemiSupervisedModel):
         """Moves the teacher towards the student."""
         steps = tf.convert_to_tensor(self.steps_taught)
         decay = tf.minimum(1.0 - 1.0 / (steps + 1.0), self.ema_decay)
-        student = [weight for part in self._student() for weight in part.weights]
-        teacher = [weight for part in self.teacher for weight in part.weights]
+        student, teacher = self.student_and_teacher()
         pairs = [
             (tf.convert_to_tensor(t), tf.convert_to_tensor(s)) for t, s in zip(teacher, student)
         ]
         averages = [decay * t + (1.0 - decay) * s for t, s in pairs]
         assign_same([*teacher, self.steps_taught], [*averages, steps + 1.0])
+
+    def student_and_teacher(self):
+        """Lists of the student's variables and of the teacher's, in one order."""
+        return tuple(
+            [weight for part in parts for weight in part.weights]
+            for parts in (self._student(), self.teacher)
+        )
 
     def _student(self):
         heads = [self.normal_head, self.over_head]
