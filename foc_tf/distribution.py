@@ -147,3 +147,11 @@ def global_sum(x):
 def global_mean(x):
     """Mean of a per-replica tensor over all replicas (replicas hold equally many rows)."""
     return global_sum(x) / num_replicas()
+
+
+def global_rows(x):
+    """All replicas' rows of a [B / replicas, ...] tensor in order, [B, ...]; without gradient."""
+    context = tf.distribute.get_replica_context()
+    if context is None or num_replicas() == 1:
+        return x
+    return context.all_gather(tf.stop_gradient(x), axis=0)

@@ -45,12 +45,16 @@ flags.DEFINE_bool(
 )
 
 # --- model
-flags.DEFINE_string("method", "foc", "foc, iic or supervised.")
+flags.DEFINE_string(
+    "method",
+    "foc",
+    "foc, iic, supervised, pi_model, mean_teacher, pseudo_label, fixmatch or mixmatch.",
+)
 flags.DEFINE_string(
     "backbone",
     "resnet50v2",
     "resnet50v2, resnet50v2_keras_cv, resnet34_iic (IIC's variant), wide_resnet28_2, "
-    "efficientnet_lite0 or small_resnet.",
+    "efficientnet_lite0, small_resnet or small_cnn.",
 )
 flags.DEFINE_string("backbone_weights", "none", "Initial weights: none, imagenet or a file.")
 flags.DEFINE_string("init_from", None, "Workdir of a run whose backbone this one starts with.")
@@ -64,20 +68,71 @@ flags.DEFINE_integer("num_sub_heads", 5, "Copies of each head; the best on valid
 flags.DEFINE_integer("hidden_units", 0, "Width of a hidden layer in each head; 0 for none.")
 flags.DEFINE_float("dropout", 0.5, "Share of features dropped before the heads, 0 to 1.")
 
-# --- method foc
+flags.DEFINE_enum(
+    "class_weights",
+    None,
+    ["none", "inverse"],
+    "Weights of the classes in the cross-entropy with labels; inverse: of their share of the "
+    "labelled images. Default none.",
+)
+
+# --- methods
 flags.DEFINE_integer(
-    "k", 60, "Clusters of the overclustering heads: 5 to 10 times the classes. (foc, iic)"
+    "k",
+    60,
+    "Clusters of the overclustering heads: 5 to 10 times the classes. (foc, iic; with --over_head "
+    "pi_model, mean_teacher, pseudo_label, fixmatch, mixmatch)",
+)
+flags.DEFINE_bool(
+    "over_head",
+    None,
+    "Overclustering heads with FOC's losses beside the method's own. (pi_model, mean_teacher, "
+    "pseudo_label, fixmatch, mixmatch)",
 )
 flags.DEFINE_float("lambda_s", 1.0, "Weight of the supervised losses. (foc)")
 flags.DEFINE_float(
     "lambda_ice", 1.0, "Weight of the inverse cross-entropy, times lambda_s; 0 for none. (foc)"
 )
-flags.DEFINE_float("lambda_u", 1.0, "Weight of the mutual information, but in pretext. (foc)")
+flags.DEFINE_float(
+    "lambda_u",
+    None,
+    "Weight of the loss without labels: foc 1 (mutual information, but in pretext), pi_model 10, "
+    "mean_teacher 50, pseudo_label 1, fixmatch 1, mixmatch 75 where it is not given.",
+)
+flags.DEFINE_float(
+    "ramp_up",
+    None,
+    "Share of a stage's steps over which lambda_u rises from 0, 0 to 1: fixmatch 0, pi_model, "
+    "mean_teacher, pseudo_label and mixmatch 0.4 where it is not given.",
+)
+flags.DEFINE_float(
+    "threshold",
+    None,
+    "Smallest probability of a pseudo-label, 0 to 1; default 0.95. (pseudo_label, fixmatch)",
+)
+flags.DEFINE_float(
+    "temperature",
+    None,
+    "Guesses are sharpened by the power 1 / temperature; default 0.5. (mixmatch)",
+)
+flags.DEFINE_float(
+    "mixup_alpha", None, "Weights of MixUp are of Beta(a, a); default a = 0.75. (mixmatch)"
+)
+flags.DEFINE_float(
+    "ema_decay",
+    None,
+    "Largest share of the teacher that a step keeps, 0 to 1; default 0.999. (mean_teacher)",
+)
+flags.DEFINE_bool(
+    "distribution_alignment",
+    None,
+    "Guesses take the labelled images' proportions of classes. (pseudo_label, fixmatch, mixmatch)",
+)
 flags.DEFINE_float(
     "unlabeled_ratio",
     0.5,
-    "r: at most this share of a batch is unlabelled; 1 removes the cap: an epoch passes all. "
-    "(foc, iic)",
+    "r: at most this share of a batch is unlabelled; 1 removes the cap: an epoch passes all. mu "
+    "unlabelled rows for each labelled one are r = mu / (mu + 1). (all but supervised)",
 )
 flags.DEFINE_enum(
     "negatives",
@@ -124,7 +179,7 @@ flags.DEFINE_integer(
     0,
     "Augmented versions of each image that pass the frozen backbone once, when heads_only begins, "
     "and are kept (in --cache_gigabytes): its epochs then cost nearly nothing. 0: fresh ones in "
-    "every step. (foc, iic, supervised)",
+    "every step. (all but mean_teacher, mixmatch)",
 )
 flags.DEFINE_integer("fine_tune_epochs", 500, "Epochs that train everything with labels.")
 flags.DEFINE_integer("batch_size", 390, "Rows of a global batch, repetitions counted.")
@@ -148,7 +203,13 @@ flags.DEFINE_string(
     None,
     "Recipe of the first view, a name of foc_tf.augment.AUGMENTATIONS; default the method's own.",
 )
-flags.DEFINE_string("augment_positive", None, "Recipe of the second view. (foc, iic)")
+flags.DEFINE_string(
+    "augment_positive",
+    None,
+    "Recipe of the second view. (foc, iic, pi_model, mean_teacher, mixmatch; pseudo_label with "
+    "--over_head)",
+)
+flags.DEFINE_string("augment_strong", None, "Recipe of the strong view. (fixmatch)")
 flags.DEFINE_string("augment_negative", None, "Recipe of the third view. (foc)")
 
 # --- run

@@ -98,6 +98,7 @@ class Run:
                 continue
             self.model.set_stage(
                 *(block.stage, block.heads, block.stage_index, self.schedule.alternate_steps),
+                steps=block.stage.epochs * self.feed.steps_per_epoch(block),
                 augment=self.feed.augment(block),
             )
             if previous is not None and previous != block.stage_index:

@@ -141,17 +141,31 @@ def in_batch_inverse_cross_entropy(probs, labels, num_classes):
     )
 
 
-def cross_entropy(probs, labels):
+def cross_entropy(probs, labels, class_weights=None):
     """Cross-entropy of every sub-head with the class ids; 0 for unlabelled rows.
 
     Args:
       probs: [B, S, C] float, rows sum to 1.
       labels: [B] int class ids, -1 = unlabelled.
+      class_weights: [C] float, factor of each class's rows; None for 1.
 
     Returns:
       [B, S] float32 in nats. Minimise it.
     """
     target = tf.one_hot(labels, probs.shape[-1])[:, None, :]
+    return soft_cross_entropy(probs, target if class_weights is None else target * class_weights)
+
+
+def soft_cross_entropy(probs, target):
+    """- sum_c t(c) ln p(c) of every sub-head.
+
+    Args:
+      probs: [B, S, C] float, rows sum to 1.
+      target: [B, S, C] or [B, 1, C] float; gradients run into it too.
+
+    Returns:
+      [B, S] float32 in nats. Minimise it.
+    """
     logs = tf.math.log(tf.maximum(tf.cast(probs, tf.float32), 1e-7))
     return -tf.reduce_sum(target * logs, axis=-1)
 

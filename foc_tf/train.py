@@ -60,7 +60,7 @@ def prepare_keras(f, workdir, worker):
 def make_run(f, workdir, image_set, labels, loader, strategy):
     """Everything a training run needs, put together."""
     with strategy.scope():
-        model = from_flags.make_model(f, len(image_set.classes))
+        model = from_flags.make_model(f, len(image_set.classes), labels)
     run_stages = from_flags.make_stages(f)
     replicas = strategy.num_replicas_in_sync
     details = {

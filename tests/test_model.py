@@ -30,7 +30,7 @@ def batch(rows=12, seed=0):
     rng = np.random.default_rng(seed)
     images = {
         view: rng.uniform(0, 255, (rows, 8, 8, 1)).astype(np.float32)
-        for view in ("anchor", "positive", "negative")
+        for view in ("anchor", "positive", "negative", "strong")
     }
     return images | {"label": np.tile(np.int32([0, 1, 2, -1]), rows // 4)}
 
