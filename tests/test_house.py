@@ -21,9 +21,12 @@ FLOORS = [
         "views",
         "splitting",
         "cluster_use",
+        "kmeans",
+        "bootstrap",
     },
     {
         "formats",
+        "scoring",
         "unsupervised",
         "stages",
         "losses",
@@ -37,7 +40,7 @@ FLOORS = [
     {"methods", "checkpoints", "data", "summaries"},
     {"build", "loop", "source_flags"},
     {"evaluate", "features", "from_flags", "serving"},
-    {"export", "predicting", "benchmarks"},
+    {"export", "predicting", "benchmarks", "comparing"},
     {"train", "prepare", "predict", "compare", "benchmark"},
 ]
 
