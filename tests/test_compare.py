@@ -11,7 +11,6 @@ import time
 import pytest
 
 from foc_tf import compare
-from foc_tf.comparing import rows as rows_lib
 from tests.small_run import ROOT, SMALL
 
 SCORES = ["normal.macro_f1", "over.crossfit.macro_f1"]
@@ -48,6 +47,12 @@ def test_a_grid_is_run_once_and_its_table_is_the_reports(tmp_path):
     assert "more clusters than" in (grid / "bad-3.log").read_text()
 
 
+def validation_by_hand(report):
+    """Mean of the two heads' accuracies."""
+    val = report["splits"]["val"]
+    return (val["normal"]["accuracy"] + val["over"]["train"]["accuracy"]) / 2
+
+
 def test_a_grid_chooses_on_validation_stops_in_time_and_compares_with_a_reference(tmp_path):
     short = ["--pretext_epochs=0", "--heads_only_epochs=0", "--fine_tune_epochs=1"]
     (tmp_path / "base.flags").write_text("\n".join([*SMALL, *short]) + "\n")
@@ -66,9 +71,8 @@ def test_a_grid_chooses_on_validation_stops_in_time_and_compares_with_a_referenc
         for name in ("foc-learning_rate=1e-4", "foc-learning_rate=3e-3", "own")
     }
     validation = {
-        value: sum((val["normal"]["accuracy"], val["over"]["train"]["accuracy"])) / 2
+        value: validation_by_hand(reports[f"foc-learning_rate={value}"])
         for value in ("1e-4", "3e-3")
-        for val in [reports[f"foc-learning_rate={value}"]["splits"]["val"]]
     }
     rows = json.loads((grid / "table.json").read_text())["rows"]
     assert rows["FOC"]["validation"] == pytest.approx(validation)
@@ -78,10 +82,12 @@ def test_a_grid_chooses_on_validation_stops_in_time_and_compares_with_a_referenc
         reports[name]["splits"]["fuzzy"]
         for name in (f"foc-learning_rate={rows['FOC']['chosen']}", "own")
     )
-    for head, path in ((("normal",), "normal"), (("over", "crossfit"), "over.crossfit")):
-        values = [s["normal"] if len(head) == 1 else s["over"]["crossfit"] for s in (own, foc)]
-        entry = rows["own"]["differences"][f"{path}.macro_f1"]
-        expected = values[0]["macro_f1"] - values[1]["macro_f1"]
+    for path, ours, theirs in (
+        ("normal.macro_f1", own["normal"], foc["normal"]),
+        ("over.crossfit.macro_f1", own["over"]["crossfit"], foc["over"]["crossfit"]),
+    ):
+        entry = rows["own"]["differences"][path]
+        expected = ours["macro_f1"] - theirs["macro_f1"]
         assert entry["difference"] == pytest.approx(expected, abs=1e-9)
         assert entry["low"] <= entry["difference"] <= entry["high"]
     with open(grid / "table.csv", newline="") as file:
@@ -118,31 +124,52 @@ def test_a_stopped_grid_says_so_and_starts_no_other_run(tmp_path):
 GRIDS = [p for p in sorted((ROOT / "configs").glob("*.flags")) if "\n--row=" in p.read_text()]
 
 
-@pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.name)
-def test_every_row_of_a_flagfile_is_a_run_that_train_takes(path):
-    """Rows name flags that exist and that belong to the row's method."""
+def train_flags(path):
+    """For every row of a grid's flagfile (name, flags of train as they would be parsed)."""
     from absl import flags
 
     from foc_tf import flags as foc_flags  # noqa: F401  defines them
-    from foc_tf import from_flags
 
     values = compare.FLAGS
     values.unparse_flags()
     values(["compare", f"--flagfile={path}"])
-    base, rows = values.base, rows_lib.parse_rows(values.row)
-    choice = rows_lib.parse_choice(values.choose)
-    assert values.root == f"runs/{path.stem}"
-    if values.reference:
-        assert values.reference in rows
-    for arguments in rows.values():
-        if choice:
-            arguments = [*arguments, f"--{choice.flag}={choice.values[0]}"]
+    grid = compare.make_grid(values)
+    assert str(grid.root) == f"runs/{path.stem}"
+    for row in grid.rows:
         for name in flags.FLAGS:
             flags.FLAGS[name].unparse()
-        flags.FLAGS(["train", f"--flagfile={ROOT / base}", *arguments])
-        from_flags.check_method_flags(flags.FLAGS._flags())
-        assert from_flags.make_stages(flags.FLAGS)
-        assert from_flags.make_schedule(flags.FLAGS)
+        flags.FLAGS(["train", *grid.candidates(row)[0].arguments])
+        yield row, flags.FLAGS
+
+
+@pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.name)
+def test_every_row_of_a_flagfile_is_a_run_that_train_takes(path, monkeypatch):
+    """Rows name flags that exist and that belong to the row's method."""
+    from foc_tf import from_flags
+
+    monkeypatch.chdir(ROOT)
+    for _, f in train_flags(path):
+        from_flags.check_method_flags(f._flags())
+        assert from_flags.make_stages(f)
+        assert from_flags.make_schedule(f)
+
+
+def test_rows_of_the_small_table_pass_the_same_number_of_images(shared, tmp_path, monkeypatch):
+    import tensorflow as tf
+
+    from foc_tf import train
+    from foc_tf.data import reading
+
+    monkeypatch.chdir(ROOT)
+    folder, passed = str(shared / "data/cifar10h-small"), {}
+    image_set, labels, _ = reading.read("prepared", folder, None, 0, 0)
+    for row, f in train_flags(ROOT / "configs/table2_small.flags"):
+        f.backbone, f.backbone_weights, f.image_size = "small_resnet", "none", 16
+        run = train.make_run(f, tmp_path, image_set, labels, None, tf.distribute.get_strategy())
+        passed[row] = sum(run._images(b) * (b.end_epoch - b.first_epoch) for b in run.blocks)
+    assert passed["FOC"] == 11 * 28 * 96 * 2
+    assert passed["Supervised"] == 36 * 17 * 96
+    assert max(passed.values()) < 1.1 * min(passed.values()), passed
 
 
 @pytest.mark.parametrize(
