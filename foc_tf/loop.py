@@ -190,14 +190,14 @@ class Run:
         return row
 
     def _images(self, block):
-        """Images that pass the network in an epoch, with or without a gradient."""
+        """Images that pass the network in an epoch."""
         views = stage_views(self.views, block.stage)
         own = sum(view.partner != "other_class" for view in views)
         # Images of another class take part in the clusters' loss alone.
         in_turn = self.schedule.alternate_steps and len(block.heads) > 1
         share = 0.5 if in_turn else float("over" in block.heads)
         sampler = self.samplers[block.stage_index]
-        passes = own + share * (len(views) - own) + self.model.extra_passes
+        passes = own + share * (len(views) - own)
         return round(sampler.steps_per_epoch * sampler.batch_size * passes)
 
     def check(self, block, epoch, logs):

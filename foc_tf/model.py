@@ -41,8 +41,6 @@ class SemiSupervisedModel(keras.Model):
     views = ()
     loss_names = ()
     hyperparameters = ()
-    # Passes of the network for each row beyond one of each view (a second pass of a teacher, say).
-    extra_passes = 0
 
     def __init__(
         self,

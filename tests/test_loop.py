@@ -6,7 +6,6 @@ import pytest
 
 from foc_tf import loop
 from foc_tf.stages import Stage
-from foc_tf.views import View
 
 
 def make_run(tmp_path, monkeypatch, epochs=6, **schedule):
@@ -61,15 +60,3 @@ def test_a_stage_stops_after_its_share_without_a_new_minimum(tmp_path, monkeypat
         run.history.append(row | {"loss": loss})
         stops.append(run._should_stop(block))
     assert stops == [False, False, False, True, True]
-
-
-def test_passed_images_by_hand(tmp_path, monkeypatch):
-    run, _ = make_run(tmp_path, monkeypatch)
-    run.samplers = [types.SimpleNamespace(steps_per_epoch=10, batch_size=6)] * 2
-    partners = ("self", "same_class", "other_class")
-    run.views = tuple(View(p, p, "weak") for p in partners)
-    run.model.extra_passes = 0
-    # 10 batches of 6 rows: two views without labels, the third one for the clusters with labels.
-    assert [run._images(block) for block in run.blocks] == [60 * 2, 60 * 3]
-    run.model.extra_passes = 2
-    assert [run._images(block) for block in run.blocks] == [60 * 4, 60 * 5]

@@ -60,7 +60,7 @@ def _in_order(grid):
 
 
 def describe(cell, grid):
-    """ "FOC, seed 0, learning_rate=1e-3", for messages."""
+    """What messages call a cell: FOC, seed 0, learning_rate=1e-3."""
     value = "" if cell.value is None else f", {grid.choice.flag}={cell.value}"
     return f"{cell.row}, seed {cell.seed}{value}"
 
