@@ -239,6 +239,13 @@ flags.DEFINE_enum(
 )
 flags.DEFINE_bool("deterministic", False, "Bitwise repeatable on a CPU; slower.")
 flags.DEFINE_integer("evaluate_every", 1, "Epochs between two validations.")
+flags.DEFINE_integer(
+    "kmeans_k",
+    None,
+    "Groups of the k-means on features that the report scores too. Default: as many as "
+    "the overclustering heads have clusters, 60 without.",
+    lower_bound=1,
+)
 flags.DEFINE_string("export_dir", None, "Folder of SavedModels; default export/models/<run name>.")
 flags.DEFINE_bool("export", True, "Write a SavedModel at the end of training.")
 
@@ -247,7 +254,7 @@ flags.DEFINE_bool(
 )
 
 RUN_ONLY = (
-    *("workdir", "export_dir", "export", "strategy", "tensorboard"),
+    *("workdir", "export_dir", "export", "strategy", "tensorboard", "kmeans_k"),
     *("cache", "cache_gigabytes", "cache_dir"),
 )
 # Below a workdir; there before the run is.
@@ -258,6 +265,17 @@ def given(module_name=__name__):
     """{name: value} of the flags defined here."""
     values = flags.FLAGS.flags_by_module_dict()[module_name]
     return {flag.name: flag.value for flag in values}
+
+
+def kmeans_k(f, k):
+    """Groups of k-means in the report.
+
+    Args:
+      f: object with the flags' values.
+      k: clusters of the model's overclustering heads, 0 without them.
+    """
+    # --k has its default where the method has no use for it.
+    return f.kmeans_k or k or f.k
 
 
 def loading(f, workdir):

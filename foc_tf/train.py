@@ -129,6 +129,8 @@ def summary(run):
         "stages": spent,
         "images_per_second": round(sum(s["images"] for s in spent) / max(seconds, 1e-9), 1),
         "best_epoch": run.best["epoch"],
+        "trained_heads": list(run.stages[-1].heads or run.model.head_names),
+        "uses_labels": stages.use_labels(run.stages),
     }
 
 
@@ -208,7 +210,14 @@ def finish(f, workdir, run, image_set, labels, loader, left_out):
         checkpoints.save_best(workdir / "best", model, model.details)
     extra = {"method": f.method, "seed": f.seed, **summary(run), "unreadable": left_out}
     result, scorer = evaluate.write_results(
-        workdir, model, image_set, labels, loader, f.image_size, extra
+        workdir,
+        model,
+        image_set,
+        labels,
+        loader,
+        f.image_size,
+        extra,
+        foc_flags.kmeans_k(f, model.k),
     )
     print(report.table(result["splits"]))
     if "advice" in result:

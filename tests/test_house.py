@@ -21,9 +21,12 @@ FLOORS = [
         "views",
         "splitting",
         "cluster_use",
+        "kmeans",
+        "bootstrap",
     },
     {
         "formats",
+        "scoring",
         "unsupervised",
         "stages",
         "losses",
@@ -52,7 +55,7 @@ FLOORS = [
     {"build", "feeding", "source_flags"},
     {"loop"},
     {"evaluate", "features", "from_flags", "serving"},
-    {"export", "predicting", "benchmarks"},
+    {"export", "predicting", "benchmarks", "comparing"},
     {"train", "prepare", "predict", "compare", "benchmark"},
 ]
 
