@@ -9,8 +9,8 @@ import pathlib
 from absl import flags
 
 from foc_tf import files, program
+from foc_tf.comparing import reaching, running, significance, summary, tables
 from foc_tf.comparing import rows as rows_lib
-from foc_tf.comparing import running, significance, summary, tables
 from foc_tf.comparing.cells import Grid
 
 FLAGS = flags.FlagValues()
@@ -78,6 +78,14 @@ _define(
     "without clusters, by their normal head's: normal, over.train, over.crossfit, over.oracle with "
     ".macro_f1 or .accuracy.",
 )
+_define(
+    flags.DEFINE_string,
+    "reach",
+    None,
+    "A column of history.csv and a value, fuzzy_over_crossfit_macro_f1=0.5: the table then shows "
+    "after how many seconds of training and images passed the runs first had it, medians. Give "
+    "the runs --evaluate_every=1.",
+)
 _define(flags.DEFINE_bool, "run", True, "Run what is missing; --norun only makes the table.")
 
 
@@ -96,6 +104,7 @@ def make_grid(f):
         raise ValueError(f"base: no flagfile {f.base}.")
     if f.reference is not None:
         significance.check(f.reference, rows, f.bootstrap, f.split)
+    reaching.parse(f.reach)
     choice = rows_lib.parse_choice(f.choose)
     return Grid(f.base, rows, tuple(f.seeds), pathlib.Path(f.root), choice, f.data_dir)
 
@@ -103,7 +112,8 @@ def make_grid(f):
 def make_tables(f, grid):
     """(text of table.md, columns of table.csv, content of table.json) of the reports so far."""
     decisions = summary.decide_all(grid)
-    found = summary.summarise(grid, decisions, f.split, f.scores)
+    goal = reaching.parse(f.reach)
+    found = summary.summarise(grid, decisions, f.split, f.scores, goal)
     paths = f.bootstrap if f.reference else []
     if paths:
         cells = summary.table_cells(grid, decisions)
@@ -112,8 +122,8 @@ def make_tables(f, grid):
             found[row]["differences"] = entries
     flag = grid.choice.flag if grid.choice else None
     content = {"split": f.split, "choose": flag, "reference": f.reference, "rows": found}
-    text = tables.markdown(found, f.scores, f.split, flag, f.reference, paths)
-    return text, tables.columns(found, f.scores, flag, paths), content
+    text = tables.markdown(found, f.scores, f.split, flag, f.reference, paths, goal)
+    return text, tables.columns(found, f.scores, flag, paths, goal), content
 
 
 def main():

@@ -107,13 +107,14 @@ class Feed:
             }
         return self._kept[block.stage_index]
 
-    def passes(self, block, begins, alternate_steps=0):
+    def passes(self, block, begins, alternate_steps=0, passes_per_view=1.0):
         """Images that pass the backbone in an epoch.
 
         Args:
           block: the `stages.Block`.
           begins: whether it is the first epoch of its stage.
           alternate_steps: heads take turns by so many steps; 0 if they do not.
+          passes_per_view: of the model.
         """
         views, sampler = self._views(block), self.samplers[block.stage_index]
         if self.keeps_features(block.stage):
@@ -125,4 +126,4 @@ class Feed:
         for view in views:
             share = 0.5 if alternate_steps and view.partner == "other_class" else 1.0
             total += share * (rows // sampler.repetitions if view.each_draw else rows)
-        return round(total)
+        return round(passes_per_view * total)

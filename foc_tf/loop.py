@@ -152,7 +152,8 @@ class Run:
             "learning_rate": self.learning_rate(block, epoch),
             "seconds": round(seconds, 3),
             "images": self.feed.passes(
-                block, epoch == self._start(block), self.schedule.alternate_steps
+                *(block, epoch == self._start(block), self.schedule.alternate_steps),
+                self.model.passes_per_view,
             ),
             **{key: float(value) for key, value in logs.items()},
         }

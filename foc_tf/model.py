@@ -104,6 +104,11 @@ class SemiSupervisedModel(keras.Model):
         return self.backbone
 
     @property
+    def passes_per_view(self):
+        """How often the rows of a view pass a backbone in a step, mean over the views."""
+        return 1.0
+
+    @property
     def head_names(self):
         """("normal",) or ("normal", "over")."""
         return ("normal",) if self.over_head is None else ("normal", "over")

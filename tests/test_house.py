@@ -21,6 +21,7 @@ FLOORS = [
         "views",
         "splitting",
         "cluster_use",
+        "method_flags",
         "kmeans",
         "bootstrap",
     },
@@ -102,6 +103,7 @@ def test_flags_stop_at_the_programs():
     users = {p.name for p in FILES if re.search(r"from absl import|import absl", p.read_text())}
     assert users <= {
         "flags.py",
+        "method_flags.py",
         "program.py",
         "train.py",
         "evaluate.py",

@@ -2,7 +2,7 @@
 
 import statistics
 
-from foc_tf.comparing import choosing
+from foc_tf.comparing import choosing, reaching
 
 # Rows whose runs passed more or fewer images than this share are not a fair comparison.
 TOLERANCE = 0.1
@@ -26,7 +26,7 @@ def table_cells(grid, decisions):
     }
 
 
-def summarise(grid, decisions, split, scores):
+def summarise(grid, decisions, split, scores, goal=None):
     """What table.json says of each row.
 
     Args:
@@ -34,10 +34,12 @@ def summarise(grid, decisions, split, scores):
       decisions: {row: `choosing.Decision`}.
       split: of the reports.
       scores: paths of numbers in the split.
+      goal: `reaching.Goal`, or None.
 
     Returns:
       {row: {"seeds": runs that are there, "images": images passed by each, "seconds": of each,
-      path: [values], "missing": texts, and with a choice "chosen" and "validation"}}.
+      path: [values], "missing": texts, with a goal "reached" by each (None if not), and with a
+      choice "chosen" and "validation"}}.
     """
     result = {}
     for row, cells in table_cells(grid, decisions).items():
@@ -50,6 +52,10 @@ def summarise(grid, decisions, split, scores):
             **{path: [v for v in found if v is not None] for path, found in values.items()},
             "missing": _missing(grid, row, cells),
         }
+        if goal:
+            done = [cell for cell in cells if cell.report() is not None]
+            found = [reaching.reached(cell.workdir / "history.csv", goal) for cell in done]
+            result[row]["reached"] = found
         if grid.values(row) != (None,):
             decision = decisions[row]
             result[row] |= {"chosen": decision.value, "validation": decision.scores}

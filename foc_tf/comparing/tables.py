@@ -7,7 +7,7 @@ import pandas as pd
 from foc_tf.comparing import significance, summary
 
 
-def markdown(rows, scores, split, flag=None, reference=None, paths=()):
+def markdown(rows, scores, split, flag=None, reference=None, paths=(), goal=None):
     """The Markdown table: mean and standard deviation over the seeds, and notes below it.
 
     Args:
@@ -18,8 +18,10 @@ def markdown(rows, scores, split, flag=None, reference=None, paths=()):
       flag: that was chosen on validation, or None.
       reference: name of the row to which differences are, or None.
       paths: scores of the reference that are compared.
+      goal: `reaching.Goal`, or None.
     """
     header = [split, "runs", *scores, "images passed", "seconds"]
+    header += [f"seconds / images to {goal.column} {goal.value:g}"] if goal else []
     header += [f"{flag}, on validation"] if flag else []
     header += [f"{path} minus {reference}'s" for path in paths] if reference else []
     lines = [_line(header), _line(["---"] * len(header))]
@@ -27,6 +29,7 @@ def markdown(rows, scores, split, flag=None, reference=None, paths=()):
         cells = [name, str(found["seeds"]), *(_spread(found[path]) for path in scores)]
         cells += [_number(found["images"], statistics.mean, ",.0f")]
         cells += [_number(found["seconds"], statistics.median, ".0f")]
+        cells += [_reached(found["reached"])] if goal else []
         cells += [_choice(found)] if flag else []
         cells += [_difference(found.get("differences", {}).get(path), path) for path in paths]
         lines.append(_line(cells))
@@ -47,6 +50,17 @@ def _spread(values):
 
 def _number(values, centre, form):
     return format(centre(values), form) if values else "-"
+
+
+def _reached(runs):
+    """Medians of the runs that did, and how many did."""
+    there = [run for run in runs if run]
+    if not there:
+        return f"- (0 of {len(runs)})" if runs else "-"
+    seconds, images = (
+        statistics.median(run[key] for run in there) for key in ("seconds", "images")
+    )
+    return f"{seconds:.0f} / {images:,.0f} ({len(there)} of {len(runs)})"
 
 
 def _choice(found):
@@ -80,17 +94,18 @@ def _notes(rows, reference):
     return [note for note in notes if note]
 
 
-def columns(rows, scores, flag=None, paths=()):
+def columns(rows, scores, flag=None, paths=(), goal=None):
     """One row a row, as a `pandas.DataFrame`; arguments as of `markdown`.
 
-    Columns: row, runs, images (mean), seconds (median), the chosen flag and its `validation` score,
+    Columns: row, runs, images (mean), seconds (median), with a goal `reached` (runs that did) and
+    medians `reached.seconds` and `.images` of theirs, the chosen flag and its `validation` score,
     `<path>.mean` and `<path>.sd` (n - 1) of each score, and of each difference `<path>.difference`,
     `.low`, `.high`. What is not known is empty.
     """
-    return pd.DataFrame([_record(n, v, scores, flag, paths) for n, v in rows.items()])
+    return pd.DataFrame([_record(n, v, scores, flag, paths, goal) for n, v in rows.items()])
 
 
-def _record(name, found, scores, flag, paths):
+def _record(name, found, scores, flag, paths, goal):
     def of(values, centre, least=1):
         return centre(values) if len(values) >= least else None
 
@@ -100,6 +115,11 @@ def _record(name, found, scores, flag, paths):
         "images": of(found["images"], lambda values: round(statistics.mean(values))),
         "seconds": of(found["seconds"], statistics.median),
     }
+    if goal:
+        there = [run for run in found["reached"] if run]
+        record["reached"] = len(there)
+        for key in ("seconds", "images"):
+            record[f"reached.{key}"] = of([run[key] for run in there], statistics.median)
     if flag:
         chosen = found.get("chosen")
         record |= {flag: chosen, "validation": found.get("validation", {}).get(chosen)}

@@ -57,6 +57,11 @@ class MeanTeacher(SemiSupervisedModel):
         """The teacher's."""
         return self.teacher[0]
 
+    @property
+    def passes_per_view(self):
+        """The student sees one view, the teacher the other; for clusters the student sees both."""
+        return 1.0 if self.over_head is None else 1.5
+
     def call(self, inputs, training=False):
         """The student's outputs in training, the teacher's in inference."""
         # The base calls the model before there is a teacher. A class attribute of that name, for

@@ -65,6 +65,11 @@ class MixMatch(SemiSupervisedModel):
         self.temperature, self.mixup_alpha = temperature, mixup_alpha
         self.align = alignment.make(distribution_alignment, class_shares, k_gt, self.num_sub_heads)
 
+    @property
+    def passes_per_view(self):
+        """Once for the guesses, once mixed."""
+        return 2.0
+
     def compute_losses(self, batch, training):
         """{"normal_ce", "normal_consistency"}, and FOC's with overclustering heads."""
         labels, names = batch["label"], ["anchor", "positive"]
