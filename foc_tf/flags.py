@@ -137,9 +137,9 @@ flags.DEFINE_float(
 flags.DEFINE_enum(
     "negatives",
     "triplet",
-    ["triplet", "in_batch"],
-    "Images of other classes: a third view (the paper) or the batch's other rows, which saves a "
-    "third of the passes. (foc)",
+    ["triplet", "shared", "in_batch"],
+    "Images of other classes: a third view (the paper), one for all repetitions of an image, or "
+    "the batch's other rows, which saves a third of the passes. (foc)",
 )
 flags.DEFINE_enum(
     "ce_views", "anchor", ["anchor", "both"], "Views that the cross-entropy learns from. (foc)"
@@ -174,6 +174,13 @@ flags.DEFINE_enum(
 
 # --- training
 flags.DEFINE_integer("heads_only_epochs", 100, "Epochs with a frozen backbone; 0 skips them.")
+flags.DEFINE_integer(
+    "frozen_views",
+    0,
+    "Augmented versions of each image that pass the frozen backbone once, when heads_only begins, "
+    "and are kept (in --cache_gigabytes): its epochs then cost nearly nothing. 0: fresh ones in "
+    "every step. (foc, iic, supervised)",
+)
 flags.DEFINE_integer("fine_tune_epochs", 500, "Epochs that train everything with labels.")
 flags.DEFINE_integer("batch_size", 390, "Rows of a global batch, repetitions counted.")
 flags.DEFINE_integer("repetitions", 3, "How often each drawn image stands in a batch.")
@@ -222,6 +229,13 @@ flags.DEFINE_enum(
     ["none", "bfloat16", "float16", "auto"],
     "Layers in 16 bits (float16 with loss scaling); weights, softmax and losses stay float32. "
     "auto: bfloat16 where a probe of some seconds finds it faster.",
+)
+flags.DEFINE_enum(
+    "augment_on",
+    "host",
+    ["host", "device"],
+    "Where images are augmented: on the CPUs, beside training, or where the model runs (a GPU that "
+    "waits for its images). The draws are the same.",
 )
 flags.DEFINE_bool("deterministic", False, "Bitwise repeatable on a CPU; slower.")
 flags.DEFINE_integer("evaluate_every", 1, "Epochs between two validations.")

@@ -13,10 +13,7 @@ import keras
 import pandas as pd
 
 from foc_tf import checkpoints, files
-from foc_tf.data import pipeline
-from foc_tf.distribution import distribute
 from foc_tf.stages import blocks, learning_rate_at
-from foc_tf.views import stage_views
 
 # Mean share of a batch in the largest cluster of the best-spread copy that counts as a collapse.
 _COLLAPSED = 0.999
@@ -43,16 +40,12 @@ class Run:
 
     Args:
       model: a compiled `model.SemiSupervisedModel`.
-      samplers: a `data.batches.BatchSampler` for each stage.
-      views: the method's views.
-      loader: of `data.pipeline.make_loader`.
-      image_size: side of the views in pixels.
+      feed: `feeding.Feed`, where the batches come from.
       stages: sequence of `stages.Stage`.
       schedule: `Schedule`.
       validate: function () -> {"val_..._accuracy": float}, may be empty.
       workdir: folder for checkpoints, history and the best model.
       details: JSON-able dict beside the best weights.
-      strategy: the tf.distribute strategy that the model was made under.
       summaries: `summaries.EpochWriter`, or None.
       verbose: 1 Keras's bar and a line an epoch, 2 the lines alone, 0 silent.
     """
@@ -60,25 +53,19 @@ class Run:
     def __init__(
         self,
         model,
-        samplers,
-        views,
-        loader,
-        image_size,
+        feed,
         stages,
         schedule,
         validate,
         workdir,
         details,
-        strategy,
         summaries=None,
         verbose=2,
     ):
         """See the class."""
-        self.model, self.samplers, self.views, self.loader = model, samplers, views, loader
-        self.image_size, self.stages, self.schedule = image_size, stages, schedule
+        self.model, self.feed, self.stages, self.schedule = model, feed, stages, schedule
         self.validate, self.workdir = validate, pathlib.Path(workdir)
-        self.details, self.strategy, self.verbose = details, strategy, verbose
-        self.summaries = summaries
+        self.details, self.summaries, self.verbose = details, summaries, verbose
         turns = 0 if schedule.alternate_steps else schedule.alternate_epochs
         self.blocks = blocks(stages, model.head_names, turns)
         self.total_epochs = self.blocks[-1].end_epoch
@@ -110,11 +97,9 @@ class Run:
             if first >= block.end_epoch or block.stage_index in self.stopped_stages:
                 continue
             self.model.set_stage(
-                block.stage,
-                block.heads,
-                block.stage_index,
-                self.schedule.alternate_steps,
-                block.stage.epochs * self.samplers[block.stage_index].steps_per_epoch,
+                *(block.stage, block.heads, block.stage_index, self.schedule.alternate_steps),
+                augment=self.feed.augment(block),
+                steps=block.stage.epochs * self.feed.steps_per_epoch(block),
             )
             if previous is not None and previous != block.stage_index:
                 # Moments of the stage before would make the first steps of newly trained variables
@@ -124,17 +109,9 @@ class Run:
             self._fit(block, first)
 
     def _fit(self, block, first):
-        views = stage_views(self.views, block.stage)
-        sampler = self.samplers[block.stage_index]
-        steps = sampler.steps_per_epoch
-
-        def make_batches(part):
-            return pipeline.training_batches(
-                sampler, views, self.loader, self.image_size, first * steps, part
-            )
-
+        steps = self.feed.steps_per_epoch(block)
         self.model.fit(
-            distribute(self.strategy, make_batches),
+            self.feed.batches(self.model, block, first * steps),
             initial_epoch=first,
             epochs=block.end_epoch,
             steps_per_epoch=steps,
@@ -152,14 +129,17 @@ class Run:
 
     def learning_rate(self, block, epoch):
         """Learning rate of an epoch (counted over the run)."""
-        start = sum(stage.epochs for stage in self.stages[: block.stage_index])
         return learning_rate_at(
             block.stage,
-            epoch - start,
+            epoch - self._start(block),
             self.losses_so_far(block),
             self.schedule.learning_rate_schedule,
             self.schedule.plateau_epochs,
         )
+
+    def _start(self, block):
+        """First epoch of the block's stage."""
+        return sum(stage.epochs for stage in self.stages[: block.stage_index])
 
     def end_epoch(self, block, epoch, logs, seconds):
         """Checks, validates and writes history and checkpoint of an epoch just trained."""
@@ -171,7 +151,9 @@ class Run:
             "heads": "+".join(block.heads),
             "learning_rate": self.learning_rate(block, epoch),
             "seconds": round(seconds, 3),
-            "images": self._images(block),
+            "images": self.feed.passes(
+                block, epoch == self._start(block), self.schedule.alternate_steps
+            ),
             **{key: float(value) for key, value in logs.items()},
         }
         if (epoch + 1) % self.schedule.evaluate_every == 0 or epoch + 1 == self.total_epochs:
@@ -192,17 +174,6 @@ class Run:
         if self.summaries:
             self.summaries.write(row)
         return row
-
-    def _images(self, block):
-        """Images that pass the network in an epoch."""
-        views = stage_views(self.views, block.stage)
-        own = sum(view.partner != "other_class" for view in views)
-        # Images of another class take part in the clusters' loss alone.
-        in_turn = self.schedule.alternate_steps and len(block.heads) > 1
-        share = 0.5 if in_turn else float("over" in block.heads)
-        sampler = self.samplers[block.stage_index]
-        passes = own + share * (len(views) - own)
-        return round(sampler.steps_per_epoch * sampler.batch_size * passes)
 
     def check(self, block, epoch, logs):
         """Raises TrainingFailed if a loss is not finite or a trained head has collapsed."""

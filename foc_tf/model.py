@@ -7,12 +7,13 @@ A method subclasses `SemiSupervisedModel` and says four things: `views` (what th
 import itertools
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from foc_tf import keras_compat, labeled_loss
 from foc_tf import stages as stages_lib
-from foc_tf.distribution import num_replicas, replica_id
-from foc_tf.heads import MultiHead
+from foc_tf.distribution import num_replicas
+from foc_tf.heads import MultiHead, drop_out
 
 
 class SemiSupervisedModel(keras.Model):
@@ -81,11 +82,11 @@ class SemiSupervisedModel(keras.Model):
             keras_compat.synchronize_batch_norm(backbone)
         self._train_functions = {}
         self._stage_index, self._turn_steps, self._stage_steps = 0, 0, 0
+        self._augment = None
         self.stage = stages_lib.Stage("fine_tune", 1, 1e-4)
         self.active_heads = self.head_names
-        of_clusters = ("over_mi", "over_ice") if k else ()
-        tracked = dict.fromkeys(("loss", *self.loss_names, *of_clusters))
-        self.trackers = {name: keras.metrics.Mean(name=name) for name in tracked}
+        tracked = ("loss", *self.loss_names, *(("over_mi", "over_ice") if k else ()))
+        self.trackers = {name: keras.metrics.Mean(name=name) for name in dict.fromkeys(tracked)}
         self.largest = {
             head: keras.metrics.Mean(name=f"{head}_largest") for head in self.head_names
         }
@@ -97,7 +98,7 @@ class SemiSupervisedModel(keras.Model):
 
     @property
     def served_backbone(self):
-        """The backbone whose features `call` gives in inference."""
+        """The backbone of inference."""
         return self.backbone
 
     @property
@@ -124,7 +125,7 @@ class SemiSupervisedModel(keras.Model):
     def after_step(self):
         """What a method does at the end of every training step, on each replica; here nothing."""
 
-    def set_stage(self, stage, heads=None, index=0, turn_steps=0, steps=0):
+    def set_stage(self, stage, heads=None, index=0, turn_steps=0, augment=None, steps=0):
         """Says what is trained from now on.
 
         Keras bakes Python values into the compiled step, so every (stage, heads) has a step of its
@@ -136,16 +137,19 @@ class SemiSupervisedModel(keras.Model):
           index: position of the stage in the run; part of the dropout seed.
           turn_steps: the heads are trained in turn, so many steps each, the last kind first; 0
             trains them together.
+          augment: function of a batch as it was loaded that gives its views; None if they come
+            augmented.
           steps: of the whole stage, for weights that ramp up; 0 if not known.
         """
+        self._augment = augment
         self.stage, self._stage_index, self._turn_steps = stage, index, turn_steps
         self._stage_steps = steps
         self.active_heads = tuple(heads or self.head_names)
 
     def _stage_key(self):
         stage = self.stage
-        when = (self._stage_index, self._stage_steps)
-        return (*when, stage.train_backbone, stage.use_labels, self.active_heads)
+        of_stage = (self._stage_index, stage.train_backbone, stage.use_labels, self._stage_steps)
+        return (*of_stage, self.active_heads, self._augment is None)
 
     def make_train_function(self, force=False):
         """What `fit` calls for every step: Keras's own, or one for each kind of head in turn."""
@@ -203,42 +207,41 @@ class SemiSupervisedModel(keras.Model):
         """Outputs of several views of a batch.
 
         Args:
-          batch: dict with the views.
+          batch: dict with the views, [B, H, W, C] images or, of a frozen backbone, [B, F] features;
+            one that the method shows for each draw only has B / repetitions rows.
           names: names of V views.
           training: dropout and batch statistics.
 
         Returns:
-          List of V dicts of outputs.
+          List of V dicts of outputs of B rows.
         """
-        views = [batch[name] for name in names]
-        # Differs from the paper: one pass with common batch statistics, not one pass a view.
-        passes = [tf.concat(views, axis=0)] if self.batch_statistics == "shared" else views
-        features = tf.concat([self.extract(images, training) for images in passes], axis=0)
+        views = [tf.convert_to_tensor(batch[name]) for name in names]
+        features = self._features(views, training)
         if training and self.dropout:
-            features *= self._dropout_mask(features, len(names))
+            features = drop_out(features, len(names), self.dropout, self.step_seed())
         outputs = self.classify(features)
         split = {key: tf.split(value, len(names)) for key, value in outputs.items()}
         return [{key: split[key][i] for key in split} for i in range(len(names))]
 
-    def _dropout_mask(self, features, num_views):
-        # A pure function of seed, stage, step and row: resuming is exact and replicas draw what one
-        # replica would have drawn for the same rows.
-        rows = tf.shape(features)[0] // num_views
-        seed = self.step_seed()
-        shape = (num_views, num_replicas(), rows, features.shape[-1])
-        draw = tf.random.stateless_uniform(shape, seed)[:, replica_id()]
-        mask = tf.cast(draw >= self.dropout, tf.float32) / (1.0 - self.dropout)
-        return tf.reshape(mask, tf.shape(features))
+    def _features(self, views, training):
+        """[V * B, F] features of V views; those of a view with fewer rows are repeated."""
+        if views[0].shape.rank == 2:
+            features = tf.concat(views, axis=0)
+        else:
+            # Differs from the paper: one pass with common batch statistics, not one pass a view.
+            passes = [tf.concat(views, axis=0)] if self.batch_statistics == "shared" else views
+            features = tf.concat([self.extract(images, training) for images in passes], axis=0)
+        rows = [view.shape[0] for view in views]
+        if len(set(rows)) == 1:
+            return features
+        return tf.repeat(features, np.repeat(max(rows) // np.array(rows), rows), axis=0)
 
     def step_seed(self):
         """[2] int32 seed of this step's random numbers, of the run's seed, stage and step."""
         return tf.stack([self.seed + 7919 * self._stage_index, tf.cast(self._step(), tf.int32)])
 
     def ramped(self, share):
-        """Factor that rises linearly from 0 to 1 over the first `share` of the stage's steps.
-
-        Without a share, or where `set_stage` was not told the number of steps, it is 1.
-        """
+        """0 to 1, linear over the first `share` of the stage's steps; 1 if these are not known."""
         steps = share * self._stage_steps
         return tf.minimum(1.0, tf.cast(self._step(), tf.float32) / steps) if steps else 1.0
 
@@ -256,6 +259,8 @@ class SemiSupervisedModel(keras.Model):
 
     def train_step(self, data):
         """One optimisation step on a batch dict."""
+        if self._augment:
+            data = self._augment(data)
         # Inactive variables stay out of the gradient list: Adam moves them even at a zero gradient.
         variables = self.stage_variables()
         with tf.GradientTape() as tape:

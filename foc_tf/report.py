@@ -253,6 +253,19 @@ class Scorer:
             for head, s in scores.items()
         }
 
+    def fuzzy(self):
+        """{"fuzzy_normal_macro_f1", "fuzzy_over_crossfit_macro_f1" ...} of the best copies.
+
+        For curves only: nothing is chosen by them.
+        """
+        images, result = self.roles.fuzzy, {}
+        for head in self.heads if len(images) else ():
+            scores = self._sub_head(head, self.best[head], images, self.reference, None)
+            for protocol in ("train", "crossfit") if head == "over" else ("",):
+                value = (scores[protocol] if protocol else scores)["macro_f1"]
+                result["_".join(filter(None, ("fuzzy", head, protocol, "macro_f1")))] = value
+        return result
+
 
 def table(splits):
     """The short table of scores that programs print."""

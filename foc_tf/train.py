@@ -23,6 +23,7 @@ from foc_tf import (
     checkpoints,
     distribution,
     evaluate,
+    feeding,
     from_flags,
     loop,
     precision,
@@ -73,18 +74,19 @@ def make_run(f, workdir, image_set, labels, loader, strategy):
         "seed": f.seed,
         "versions": evaluate.versions(),
     }
-    return loop.Run(
-        model,
+    feed = feeding.Feed(
         from_flags.make_samplers(f, image_set, labels, replicas, run_stages),
         from_flags.make_views(f, model),
-        loader,
-        f.image_size,
+        *(loader, f.image_size, strategy, f.augment_on, f.frozen_views, f.cache_gigabytes),
+    )
+    return loop.Run(
+        model,
+        feed,
         run_stages,
         from_flags.make_schedule(f),
         make_validation(f, model, image_set, labels, loader, run_stages),
         workdir,
         details,
-        strategy,
         summaries.EpochWriter(workdir / "tensorboard") if f.tensorboard else None,
         verbose=1 if sys.stdout.isatty() else 2,
     )
@@ -92,7 +94,8 @@ def make_run(f, workdir, image_set, labels, loader, strategy):
 
 def make_validation(f, model, image_set, labels, loader, run_stages):
     """Function () -> scores and spread of the clusters on the validation images."""
-    shown = np.union1d(np.flatnonzero(labels >= 0), image_set.roles().val)
+    roles = image_set.roles()
+    shown = np.unique(np.concatenate([np.flatnonzero(labels >= 0), roles.val, roles.fuzzy]))
     # Several workers would have to predict in step; each scores a copy of its own instead.
     alone = distribution.worker().count == 1
     scored = model if alone else build.build_model(**model.recipe)
@@ -102,7 +105,8 @@ def make_validation(f, model, image_set, labels, loader, run_stages):
             scored.set_weights(model.get_weights())
         values = evaluate.outputs(scored, loader, len(labels), shown, f.image_size)
         scorer = report.Scorer(image_set, labels, values)
-        return scorer.validation(not stages.use_labels(run_stages)) | scorer.spread(shown)
+        found = scorer.validation(not stages.use_labels(run_stages)) | scorer.spread(shown)
+        return found | (scorer.fuzzy() if stages.use_labels(run_stages) else {})
 
     return validate
 
@@ -137,7 +141,11 @@ def main():
         raise ValueError(
             f"image_size: expected 8 to load_size ({f.load_size}) pixels, found {f.image_size}."
         )
+    if f.frozen_views < 0:
+        raise ValueError(f"frozen_views: expected 0 or more, found {f.frozen_views}.")
     worker = distribution.worker()
+    if worker.count > 1 and f.frozen_views:
+        raise ValueError("frozen_views: is for one machine; several workers need 0.")
     if worker.count > 1:
         program.log(f"worker {worker.index} of {worker.count}: waiting for the others")
     strategy = distribution.make_strategy(f.strategy)
@@ -173,7 +181,7 @@ def train(run, workdir, worker):
     done, damaged = run.resume(workdir)
     for path in damaged:
         program.log(f"damaged checkpoint passed over: {path}")
-    if not distribution.same_everywhere(run.strategy, done):
+    if not distribution.same_everywhere(run.feed.strategy, done):
         raise program.Failed(
             f"this worker begins after epoch {done} of {workdir}, another elsewhere: all need the "
             "same folder (a shared disk). Start all workers again."

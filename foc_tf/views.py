@@ -13,11 +13,13 @@ class View:
         of the row's class (unlabelled rows: their own), "other_class" a labelled image of another
         class (unlabelled rows: their own; they take no part in that loss).
       augmentation: a name of `augment.AUGMENTATIONS`.
+      each_draw: one image for each drawn image, shared by its repetitions, not one for each row.
     """
 
     name: str
     partner: str
     augmentation: str
+    each_draw: bool = False
 
 
 def stage_views(views, stage):

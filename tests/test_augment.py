@@ -47,7 +47,8 @@ def test_black_and_white_stay_finite_and_in_range(name, value):
     result = run(AUGMENTATIONS[name], np.full((8, 20, 20, 3), value, np.uint8), 16)
     assert np.isfinite(result).all()
     assert result.min() >= 0.0
-    assert result.max() <= value
+    # The strong recipe's square, and what it moves in from outside, is grey.
+    assert result.max() <= max(value, 127.5 if name == "strong" else 0.0)
 
 
 @pytest.mark.parametrize("dtype", [tf.int32, tf.int64])

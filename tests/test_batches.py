@@ -50,7 +50,7 @@ def test_rows_partners_cap_and_repetition(problem, step):
     if arguments["unlabeled_ratio"] < 1:
         assert (~known).sum() <= arguments["unlabeled_ratio"] * size
     # repetition
-    np.testing.assert_array_equal(batch["self"], np.tile(sampler.anchors(step), repetitions))
+    np.testing.assert_array_equal(batch["self"], np.repeat(sampler.anchors(step), repetitions))
 
 
 @settings(max_examples=60, deadline=None)

@@ -1,13 +1,14 @@
 """The benchmark runs, its arithmetic is right; no test asserts a time of ours."""
 
 import json
+import re
 import time
 
 import numpy as np
 import pytest
 
 from foc_tf import benchmark
-from foc_tf.benchmarks import FIGURES, timing
+from foc_tf.benchmarks import FIGURES, augmenting, timing
 from tests.small_run import call, run
 
 SMALL = ["--backbone=small_resnet", "--image_size=16", "--rows=9", "--rounds=3"]
@@ -27,6 +28,23 @@ def test_every_figure_has_its_rows(tmp_path):
             assert ratio is None or 0 < ratio[0] <= ratio[1] <= ratio[2]
     found = {row["figure"].split(":")[0] for row in rows}
     assert found == {"step", "augmentation", "input", "evaluation", "joint"}
+
+
+def test_strong_stands_beside_keras_cv():
+    *_, strong = augmenting.augmentation(timing.Options(rounds=1))
+    assert strong.figure == "augmentation: strong, 96 -> 64 px, times keras-cv"
+    number = r"([\d,]+)"
+    found = re.fullmatch(rf"{number} .* images a CPU-second; keras-cv {number}", strong.note)
+    ours, peer = (int(text.replace(",", "")) for text in found.groups())
+    # Of one round, the ratio of the rates is the row's.
+    assert strong.cpu_ratio[1] == pytest.approx(ours / peer, rel=0.01)
+
+
+def test_keras_cv_changes_every_image():
+    images = augmenting._photographs(4, 32)
+    found = augmenting.keras_cv_operations(images)().numpy()
+    assert found.shape == (4, 32, 32, 3)
+    assert (np.abs(found - images).max(axis=(1, 2, 3)) > 1).all()
 
 
 def test_rounds_are_interleaved_and_ratios_are_those_of_rounds():

@@ -11,9 +11,7 @@ from foc_tf.stages import Stage
 def make_run(tmp_path, monkeypatch, epochs=6, **schedule):
     model = types.SimpleNamespace(head_names=("normal", "over"))
     stages = (Stage("pretext", 2, 0.1, use_labels=False), Stage("fine_tune", epochs, 0.1))
-    run = loop.Run(
-        model, None, (), None, 8, stages, loop.Schedule(0, **schedule), dict, tmp_path, {}, None
-    )
+    run = loop.Run(model, None, stages, loop.Schedule(0, **schedule), dict, tmp_path, {})
     saved = []
     monkeypatch.setattr(loop.checkpoints, "save_best", lambda *a: saved.append(a[2]["epoch"]))
     return run, saved

@@ -11,7 +11,9 @@ import math
 import tensorflow as tf
 
 from foc_tf.augment.colour import recoloured
+from foc_tf.augment.draws import uniform_draws
 from foc_tf.augment.geometry import affine_or_crop, checked, cut_out
+from foc_tf.augment.rand_augment import RandAugment
 
 # One random stream each. Append only: a new name in between would change all recipes' draws.
 _STREAMS = (
@@ -96,14 +98,7 @@ def center_crop(images, seed, size, first=0):
 
 
 def _draws(seed, count, first):
-    """Function (name, low, high) -> [N] uniform float32 of the named stream, from `first` on."""
-    seeds = tf.random.experimental.stateless_split(seed, len(_STREAMS))
-
-    def uniform(name, low=0.0, high=1.0):
-        own = seeds[_STREAMS.index(name)]
-        return low + (high - low) * tf.random.stateless_uniform([first + count], own)[first:]
-
-    return uniform
+    return uniform_draws(_STREAMS, seed, count, first)
 
 
 AUGMENTATIONS = {
@@ -141,17 +136,8 @@ AUGMENTATIONS = {
     "center_crop": center_crop,
     # Little more than where the object lies in the image.
     "weak": Recipe(saturation=(0.8, 1.2), brightness=(0.8, 1.2)),
-    # FixMatch's second view: strong in geometry and values, with a cutout.
-    "strong": Recipe(
-        shift=0.125,
-        rotate=30.0,
-        shear=17.0,
-        hue=0.05 * 2 * math.pi,
-        saturation=(0.4, 1.6),
-        brightness=(0.5, 1.5),
-        gamma=(0.5, 1.5),
-        cutout=(0.1, 0.5),
-    ),
     # Written characters: no mirror images.
     "digit": Recipe(flip=0.0, shift=0.08, rotate=10.0, shear=5.0, brightness=(0.8, 1.2)),
+    # The strong view of FixMatch and of what came after it.
+    "strong": RandAugment(),
 }

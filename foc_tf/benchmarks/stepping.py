@@ -6,14 +6,17 @@ import tensorflow as tf
 
 from foc_tf import build
 from foc_tf.benchmarks.timing import interleaved, row
+from foc_tf.stages import Stage
 
 _VARIANTS = {
     # (negatives, policy): target of the ratio to the bare float32 step on three views
     ("triplet", "float32"): "<= 1.03",
     ("triplet", "mixed_bfloat16"): "<= 0.70",
+    ("shared", "float32"): "",
     ("in_batch", "float32"): "",
     ("in_batch", "mixed_bfloat16"): "<= 0.47",
 }
+_REPETITIONS = 3  # of each draw, which share an image of another class
 
 
 def step(options):
@@ -21,22 +24,34 @@ def step(options):
     functions = {"bare": bare_step(options, 3 * options.rows)}
     for negatives, policy in _VARIANTS:
         functions[negatives, policy] = foc_step(options, negatives, policy)
+    functions["kept features"] = foc_step(options, features=True)
     times = interleaved(functions, options.rounds)
+    note = f"{options.backbone}, {options.image_size} px, {options.rows} rows"
+    named = {
+        (negatives, policy): f"{negatives}, {policy.removeprefix('mixed_')}"
+        for negatives, policy in _VARIANTS
+    } | {"kept features": "triplet, heads only on kept features"}
     return [
         row(
-            f"step: FOC, {negatives}, {policy.removeprefix('mixed_')} / bare float32, three views",
-            times,
-            (negatives, policy),
-            "bare",
-            target=target if options.backbone == "resnet50v2" else "",
-            note=f"{options.backbone}, {options.image_size} px, {options.rows} rows",
+            f"step: FOC, {name} / bare float32, three views",
+            *(times, key, "bare"),
+            target=_VARIANTS.get(key, "") if options.backbone == "resnet50v2" else "",
+            note=note,
         )
-        for (negatives, policy), target in _VARIANTS.items()
+        for key, name in named.items()
     ]
 
 
-def foc_step(options, negatives="triplet", policy="float32", **hyperparameters):
-    """Function that trains one FOC step on a batch of noise."""
+def foc_step(options, negatives="triplet", policy="float32", features=False, **hyperparameters):
+    """Function that trains one FOC step on a batch of noise.
+
+    Args:
+      options: `timing.Options`.
+      negatives: of `methods.FOC`; with "shared" every image of another class serves three rows.
+      policy: name of Keras's policy.
+      features: whether the batch holds features of a frozen backbone.
+      **hyperparameters: of `methods.FOC`.
+    """
     size, rows = options.image_size, options.rows
     before = keras.mixed_precision.global_policy().name
     keras.mixed_precision.set_global_policy(policy)
@@ -48,8 +63,14 @@ def foc_step(options, negatives="triplet", policy="float32", **hyperparameters):
         model.compile(keras.optimizers.Adam(1e-4))
     finally:
         keras.mixed_precision.set_global_policy(before)
-    names = ["anchor", "positive"] + (["negative"] if negatives == "triplet" else [])
-    batch = {name: tf.random.uniform((rows, size, size, 3), 0, 255) for name in names}
+    counts = {"anchor": rows, "positive": rows}
+    if negatives != "in_batch":
+        counts["negative"] = rows // (_REPETITIONS if negatives == "shared" else 1)
+    shape, high = (size, size, 3), 255
+    if features:
+        model.set_stage(Stage("heads_only", 1, 1e-3, train_backbone=False))
+        shape, high = model.backbone.output_shape[1:], 1
+    batch = {name: tf.random.uniform((n, *shape), 0, high) for name, n in counts.items()}
     batch["label"] = tf.constant(np.resize([0, 1, 2, -1, 3, -1, 4, 5], rows), tf.int32)
     return tf.function(lambda: model.train_step(batch))
 

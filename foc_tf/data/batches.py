@@ -6,15 +6,15 @@ so that none is seen more often than a labelled one. An epoch is one pass over t
 images; the unlabelled order goes on from epoch to epoch, so in time all of it is seen. r = 1
 removes the cap: an epoch then passes all images.
 
-Rows are interleaved (labelled and unlabelled spread evenly, then the whole repeated), so that
-every replica gets the same share of labelled rows.
+Rows are interleaved (labelled and unlabelled draws spread evenly, the repetitions of a draw side by
+side), so that every replica gets the same share of labelled rows.
 """
 
 import functools
 
 import numpy as np
 
-_LABELED, _UNLABELED, _SAME, _OTHER = 0, 1, 2, 3  # independent streams of random numbers
+_LABELED, _UNLABELED, _SAME, _OTHER, _VERSION = range(5)  # independent streams of random numbers
 
 
 class BatchSampler:
@@ -41,6 +41,7 @@ class BatchSampler:
         self.labeled = np.flatnonzero(self.labels >= 0)
         self.unlabeled = np.asarray(unlabeled, np.int64)
         self.seed, self.repetitions, self.batch_size = seed, repetitions, batch_size
+        self.replicas = replicas
         _check(batch_size, unlabeled_ratio, repetitions, replicas, len(self.labeled))
         self.draws = batch_size // repetitions
         self.unlabeled_draws = self._unlabeled_draws(unlabeled_ratio)
@@ -106,13 +107,17 @@ class BatchSampler:
           Dict of [B] arrays: "self", "same_class", "other_class" int64 image indices (a partner of
           an unlabelled row is the row's own image) and "label" int32, -1 = unlabelled.
         """
-        rows = np.tile(self.anchors(step), self.repetitions)
+        rows = np.repeat(self.anchors(step), self.repetitions)
         labels = self.labels[rows]
         known = labels >= 0
         same, other = rows.copy(), rows.copy()
         same[known] = self._same_class(rows[known], labels[known], step)
         other[known] = self._other_class(labels[known], step)
         return {"self": rows, "same_class": same, "other_class": other, "label": labels}
+
+    def versions(self, step, count):
+        """[B] int64 in 0..count - 1, for every row of batch `step` one of `count` kept versions."""
+        return self._draw(_VERSION, step, np.full(self.batch_size, count))
 
     def _draw(self, stream, step, high):
         rng = np.random.default_rng([self.seed, stream, step])

@@ -53,7 +53,9 @@ def make_loader(
     return caching.disk(decoder, path, log) if kind == "disk" else decoder
 
 
-def training_batches(sampler, views, loader, image_size, start_step=0, part=(0, 1)):
+def training_batches(
+    sampler, views, loader, image_size, start_step=0, part=(0, 1), augment_on="host"
+):
     """Endless dataset of batch dicts from `start_step` on.
 
     Args:
@@ -64,39 +66,85 @@ def training_batches(sampler, views, loader, image_size, start_step=0, part=(0, 
       start_step: t of the first batch.
       part: (index, number of parts): only that part of a batch's rows is built, the same pixels as
         in the whole batch.
+      augment_on: "host", or "device": images come as they are loaded, for `augmented` to work on
+        where the model runs.
 
     Returns:
       tf.data.Dataset of {view name: [B, image_size, image_size, C] float32 in 0..255,
-      "label": [B] int32, -1 = unlabelled}; B / parts rows of them.
+      "label": [B] int32, -1 = unlabelled}; B / parts rows of them, and of a view with `each_draw`
+      one image for each repetition of a draw. With "device" {view name: [B, L, L, C] uint8,
+      "label", "row": [B] int64 place in the global batch, "step": [B] int64}.
+
+    Raises:
+      ValueError: if a view has one image a draw and a replica's rows do not hold whole draws.
     """
-    keys = [view.partner for view in views]
     count = sampler.batch_size // part[1]
     first = part[0] * count
+    _check_whole_draws(sampler, views)
+    every = [sampler.repetitions if view.each_draw else 1 for view in views]
+    sizes = [count // step for step in every]
 
     def draw(step):
         batch = sampler.batch(int(step))
-        rows = np.stack([batch[key] for key in keys])[:, first : first + count]
-        distinct, inverse = np.unique(rows, return_inverse=True)
-        return distinct, inverse.reshape(rows.shape), batch["label"][first : first + count]
+        cut = slice(first, first + count)
+        rows = [batch[view.partner][cut][::each] for view, each in zip(views, every)]
+        distinct, inverse = np.unique(np.concatenate(rows), return_inverse=True)
+        return distinct, inverse, batch["label"][cut]
 
     def build(step):
         distinct, inverse, label = tf.numpy_function(
             draw, [step], (tf.int64, tf.int64, tf.int32), stateful=False
         )
         distinct.set_shape((None,))
-        inverse.set_shape((len(views), count))
-        label.set_shape((count,))
         images = loader(distinct)
-        result = {"label": label}
-        for index, view in enumerate(views):
-            seed = tf.stack([tf.constant(sampler.seed * 16 + index, tf.int64), step])
-            picked = tf.gather(images, inverse[index])
-            augment = AUGMENTATIONS[view.augmentation]
-            result[view.name] = augment(picked, seed, image_size, first)
-        return result
+        result = {
+            "label": tf.ensure_shape(label, (count,)),
+            "row": tf.range(first, first + count, dtype=tf.int64),
+            "step": tf.fill([count], step),
+        }
+        for view, places in zip(views, tf.split(tf.ensure_shape(inverse, (sum(sizes),)), sizes)):
+            result[view.name] = tf.gather(images, places)
+        if augment_on == "device":
+            return result
+        return augmented(result, views, sampler.seed, image_size)
 
     steps = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)
     return steps.map(build, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(2)
+
+
+def augmented(batch, views, seed, image_size):
+    """The views of a batch as it was loaded, the same wherever and in whatever parts it is done.
+
+    Args:
+      batch: {view name: [b, L, L, C] uint8, "label", "row", "step"}, b consecutive rows of it.
+      views: `views.View`s, as for `training_batches`.
+      seed: of the sampler.
+      image_size: side of the views in pixels.
+
+    Returns:
+      {view name: [b, image_size, image_size, C] float32 in 0..255, "label": [b] int32}.
+    """
+    step, first = batch["step"][0], tf.cast(batch["row"][0], tf.int32)
+    rows = batch["label"].shape[0]
+    result = {"label": batch["label"]}
+    for index, view in enumerate(views):
+        images = batch[view.name]
+        count = images.shape[0]
+        own_seed = tf.stack([tf.constant(seed * 16 + index, tf.int64), step])
+        recipe = AUGMENTATIONS[view.augmentation]
+        made = recipe(images, own_seed, image_size, first * count // rows)
+        result[view.name] = tf.ensure_shape(made, [count, None, None, None])
+    return result
+
+
+def _check_whole_draws(sampler, views):
+    rows, each = sampler.batch_size // sampler.replicas, sampler.repetitions
+    if rows % each and any(view.each_draw for view in views):
+        raise ValueError(
+            f"batch_size: {sampler.batch_size} rows on {sampler.replicas} replicas are {rows} "
+            f"each, no multiple of repetitions ({each}), which share an image of another class. "
+            f"Give a multiple of {each * sampler.replicas}."
+        )
 
 
 def evaluation_batches(loader, indices, image_size, batch_size=128):

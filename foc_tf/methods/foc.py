@@ -19,8 +19,8 @@ class FOC(SemiSupervisedModel):
       lambda_s: weight of the supervised losses.
       lambda_ice: weight of the inverse cross-entropy, times `lambda_s`; 0 leaves it out (ablation).
       lambda_u: weight of the mutual information in stages with labels; 1 in the pretext.
-      negatives: "triplet" (the paper's third view) or "in_batch" (rows of other classes in the
-        batch: two passes instead of three).
+      negatives: "triplet" (the paper's third view), "shared" (one third image for all repetitions
+        of a draw) or "in_batch" (rows of other classes in the batch: two passes instead of three).
       ce_views: "anchor" (the paper's) or "both": cross-entropy on x1 and x2, half each.
       normal_mi_rows: "all" (the paper's) or "labeled" (the authors' code): rows whose mutual
         information the normal head maximises.
@@ -46,6 +46,7 @@ class FOC(SemiSupervisedModel):
         "pretext_partners",
         "augment_positive",
         "augment_negative",
+        "frozen_views",
     )
 
     def __init__(
@@ -67,7 +68,7 @@ class FOC(SemiSupervisedModel):
                 f"k: overclustering needs more clusters than the {k_gt} classes, found k = {k}. "
                 f"Take 5 to 10 times the classes, e.g. {6 * k_gt}."
             )
-        _check_word("negatives", negatives, ("triplet", "in_batch"))
+        _check_word("negatives", negatives, ("triplet", "shared", "in_batch"))
         _check_word("ce_views", ce_views, ("anchor", "both"))
         _check_word("normal_mi_rows", normal_mi_rows, ("all", "labeled"))
         super().__init__(backbone, k_gt, k, **kwargs)
@@ -80,12 +81,13 @@ class FOC(SemiSupervisedModel):
         views = (
             View("anchor", "self", "affine_cutout"),
             View("positive", "same_class", "iic"),
-            View("negative", "other_class", "center_crop"),
+            # Differs from the paper with "shared": not an image of its own for every repetition.
+            View("negative", "other_class", "center_crop", each_draw=self.negatives == "shared"),
         )
         return views if self._uses_triplets() else views[:2]
 
     def _uses_triplets(self):
-        return self.negatives == "triplet" and self.lambda_ice > 0
+        return self.negatives != "in_batch" and self.lambda_ice > 0
 
     def compute_losses(self, batch, training):
         """{"normal_ce", "normal_mi", "over_ice", "over_mi"} of the heads that are trained."""

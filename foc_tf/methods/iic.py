@@ -35,7 +35,7 @@ class IIC(SemiSupervisedModel):
     views = (View("anchor", "self", "crop"), View("positive", "self", "iic_transformed"))
     hyperparameters = (
         *("k", "alternate_epochs", "alternate_steps"),
-        *("unlabeled_ratio", "pretext_epochs", "augment_positive"),
+        *("unlabeled_ratio", "pretext_epochs", "augment_positive", "frozen_views"),
     )
 
     def __init__(self, backbone, k_gt, k=70, hidden_units=0, **kwargs):

@@ -12,6 +12,7 @@ class Supervised(SemiSupervisedModel):
 
     loss_names = ("normal_ce",)
     views = (View("anchor", "self", "affine_cutout"),)
+    hyperparameters = ("frozen_views",)
 
     def compute_losses(self, batch, training):
         """{"normal_ce"}: mean over rows and sub-heads."""

@@ -1,0 +1,128 @@
+"""Where the batches of each stage come from: pixels, or kept features of a frozen backbone."""
+
+import numpy as np
+import tensorflow as tf
+
+from foc_tf.data import frozen, pipeline
+from foc_tf.distribution import distribute
+from foc_tf.views import stage_views
+
+
+class Feed:
+    """The batches of a run.
+
+    Args:
+      samplers: a `data.batches.BatchSampler` for each stage.
+      views: the method's views.
+      loader: of `data.pipeline.make_loader`.
+      image_size: side of the views in pixels.
+      strategy: the tf.distribute strategy that the model was made under.
+      augment_on: "host" or "device": who augments.
+      frozen_views: V, augmented versions of an image that pass a frozen backbone once and are kept;
+        0 passes fresh ones in every step.
+      gigabytes: what kept features may take, in 2**30 bytes.
+    """
+
+    def __init__(
+        self,
+        samplers,
+        views,
+        loader,
+        image_size,
+        strategy,
+        augment_on="host",
+        frozen_views=0,
+        gigabytes=2.0,
+    ):
+        """See the class."""
+        self.samplers, self.views, self.loader = samplers, views, loader
+        self.image_size, self.strategy, self.augment_on = image_size, strategy, augment_on
+        self.frozen_views, self.gigabytes = frozen_views, gigabytes
+        self._kept = {}
+
+    def _views(self, block):
+        views = stage_views(self.views, block.stage)
+        # Images of another class take part in the clusters' loss alone.
+        return [v for v in views if "over" in block.heads or v.partner != "other_class"]
+
+    def steps_per_epoch(self, block):
+        """Batches of an epoch of a `stages.Block`."""
+        return self.samplers[block.stage_index].steps_per_epoch
+
+    def keeps_features(self, stage):
+        """Whether the stage's images pass the backbone once, when it begins."""
+        return bool(self.frozen_views) and not stage.train_backbone
+
+    def augment(self, block):
+        """Function that augments a batch where the model runs; None where the host has done it."""
+        if self.augment_on == "host" or self.keeps_features(block.stage):
+            return None
+        views, seed = self._views(block), self.samplers[block.stage_index].seed
+        return lambda batch: pipeline.augmented(batch, views, seed, self.image_size)
+
+    def batches(self, model, block, step):
+        """Dataset for `model.fit` from a step of the run on.
+
+        Raises:
+          ValueError: if the kept features of the stage would take more than `gigabytes`.
+        """
+        views, sampler = self._views(block), self.samplers[block.stage_index]
+        if self.keeps_features(block.stage):
+            kept = self._tables(model, block)
+            images = self._images(block)
+
+            def make(part):
+                return frozen.feature_batches(sampler, views, kept, images, step, part)
+        else:
+
+            def make(part):
+                return pipeline.training_batches(
+                    sampler, views, self.loader, self.image_size, step, part, self.augment_on
+                )
+
+        return distribute(self.strategy, make)
+
+    def _images(self, block):
+        sampler = self.samplers[block.stage_index]
+        return np.union1d(sampler.labeled, sampler.unlabeled if sampler.unlabeled_draws else [])
+
+    def _tables(self, model, block):
+        if block.stage_index not in self._kept:
+            views, images = self._views(block), self._images(block)
+            width = model.backbone.output_shape[-1]
+            needed = frozen.bytes_needed(views, self.frozen_views, len(images), width)
+            if needed > self.gigabytes * 2**30:
+                raise ValueError(
+                    f"frozen_views: features of {len(images):,} images in {self.frozen_views} "
+                    f"versions need {needed / 2**30:.3g} GB, the limit is {self.gigabytes:g} "
+                    "(--cache_gigabytes). Give fewer, or 0 to pass fresh ones in every step."
+                )
+            shape = tf.TensorSpec((None, *model.backbone.input_shape[1:]), tf.float32)
+            self._kept = {  # of one stage only: the others' backbones are other ones
+                block.stage_index: frozen.tables(
+                    tf.function(model.extract, input_signature=[shape]),
+                    *(self.loader, images, views, self.image_size, self.frozen_views),
+                    self.samplers[block.stage_index].seed,
+                )
+            }
+        return self._kept[block.stage_index]
+
+    def passes(self, block, begins, alternate_steps=0):
+        """Images that pass the backbone in an epoch.
+
+        Args:
+          block: the `stages.Block`.
+          begins: whether it is the first epoch of its stage.
+          alternate_steps: heads take turns by so many steps; 0 if they do not.
+        """
+        views, sampler = self._views(block), self.samplers[block.stage_index]
+        if self.keeps_features(block.stage):
+            recipes = {view.augmentation for view in views}
+            kept = sum(frozen.versions_of(recipe, self.frozen_views) for recipe in recipes)
+            return kept * len(self._images(block)) if begins else 0
+        rows = sampler.steps_per_epoch * sampler.batch_size
+        total = 0.0
+        for view in views:
+            share = 0.5 if alternate_steps and view.partner == "other_class" else 1.0
+            total += share * (rows // sampler.repetitions if view.each_draw else rows)
+        return round(total)
