@@ -4,8 +4,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from foc_tf.distribution import num_replicas, replica_id
-
 
 @keras.utils.register_keras_serializable("foc_tf")
 class MultiHead(keras.layers.Layer):
@@ -100,25 +98,3 @@ class MultiHead(keras.layers.Layer):
             "hidden_units": self.hidden_units,
             "seed": self.seed,
         }
-
-
-def drop_out(features, num_views, share, seed):
-    """Sets a share of the features to 0 and scales up the others, one mask for all heads.
-
-    A pure function of seed and row: resuming is exact and replicas draw what one replica would have
-    drawn for the same rows.
-
-    Args:
-      features: [V * B, F] float, B rows of this replica in V views.
-      num_views: V; each view of a row has a mask of its own.
-      share: of the features, 0 to below 1.
-      seed: [2] int.
-
-    Returns:
-      [V * B, F] float.
-    """
-    rows = tf.shape(features)[0] // num_views
-    shape = (num_views, num_replicas(), rows, features.shape[-1])
-    draw = tf.random.stateless_uniform(shape, seed)[:, replica_id()]
-    mask = tf.cast(draw >= share, tf.float32) / (1.0 - share)
-    return features * tf.reshape(mask, tf.shape(features))
