@@ -109,13 +109,13 @@ class Run:
             self._fit(block, first)
 
     def _fit(self, block, first):
-        steps = self.feed.steps_per_epoch(block)
+        steps, started = self.feed.steps_per_epoch(block), time.perf_counter()
         self.model.fit(
             self.feed.batches(self.model, block, first * steps),
             initial_epoch=first,
             epochs=block.end_epoch,
             steps_per_epoch=steps,
-            callbacks=[_Epochs(self, block)],
+            callbacks=[_Epochs(self, block, started)],
             verbose=1 if self.verbose == 1 else 0,
         )
 
@@ -222,14 +222,16 @@ class Run:
 
 
 class _Epochs(keras.callbacks.Callback):
-    """Hands the ends of epochs to the run."""
+    """Hands the ends of epochs to the run.
 
-    def __init__(self, run, block):
+    The first epoch's time runs from `started`: what is made for the block is part of it.
+    """
+
+    def __init__(self, run, block, started):
         super().__init__()
-        self.run, self.block = run, block
+        self.run, self.block, self.started = run, block, started
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.started = time.perf_counter()
         self.model.optimizer.learning_rate = self.run.learning_rate(self.block, epoch)
 
     def on_train_batch_end(self, batch, logs=None):
@@ -247,3 +249,4 @@ class _Epochs(keras.callbacks.Callback):
                 + " ".join(scores),
                 flush=True,
             )
+        self.started = time.perf_counter()  # validation and writing are no training
