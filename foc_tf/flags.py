@@ -45,7 +45,7 @@ flags.DEFINE_bool(
 )
 
 # --- model
-flags.DEFINE_string("method", "foc", "foc, iic or supervised.")
+flags.DEFINE_string("method", "foc", "foc, iic, scan or supervised.")
 flags.DEFINE_string(
     "backbone",
     "resnet50v2",
@@ -77,7 +77,7 @@ flags.DEFINE_float(
     "unlabeled_ratio",
     0.5,
     "r: at most this share of a batch is unlabelled; 1 removes the cap: an epoch passes all. "
-    "(foc, iic)",
+    "(foc, iic, scan)",
 )
 flags.DEFINE_enum(
     "negatives",
@@ -106,7 +106,7 @@ flags.DEFINE_integer(
     "Steps of each head kind in turn, in place of epochs; 0 for none. (foc, iic)",
 )
 flags.DEFINE_integer(
-    "pretext_epochs", 500, "Warm-up epochs without labels; 0 skips them. (foc, iic)"
+    "pretext_epochs", 500, "Warm-up epochs without labels; 0 skips them. (foc, iic, scan)"
 )
 
 flags.DEFINE_enum(
@@ -117,9 +117,27 @@ flags.DEFINE_enum(
     "bound: it uses labels). (foc)",
 )
 
+# --- method scan
+flags.DEFINE_float(
+    "entropy_weight", 5.0, "Weight of the entropy that wants clusters of one size. (scan)"
+)
+flags.DEFINE_integer(
+    "num_neighbors", 20, "Nearest images that should be in one cluster with an image. (scan)"
+)
+flags.DEFINE_float(
+    "self_label_threshold",
+    0.99,
+    "Probability, 0 to 1, above which an image keeps its cluster as a label. (scan)",
+)
+flags.DEFINE_integer(
+    "self_label_epochs", 200, "Epochs of self-labelling after fine_tune; 0 skips them. (scan)"
+)
+
 # --- training
 flags.DEFINE_integer("heads_only_epochs", 100, "Epochs with a frozen backbone; 0 skips them.")
-flags.DEFINE_integer("fine_tune_epochs", 500, "Epochs that train everything with labels.")
+flags.DEFINE_integer(
+    "fine_tune_epochs", 500, "Epochs that train everything: with labels, or clustering (scan)."
+)
 flags.DEFINE_integer("batch_size", 390, "Rows of a global batch, repetitions counted.")
 flags.DEFINE_integer("repetitions", 3, "How often each drawn image stands in a batch.")
 flags.DEFINE_float("learning_rate", 1e-4, "Adam's, in pretext and fine_tune.")
@@ -141,8 +159,10 @@ flags.DEFINE_string(
     None,
     "Recipe of the first view, a name of foc_tf.augment.AUGMENTATIONS; default the method's own.",
 )
-flags.DEFINE_string("augment_positive", None, "Recipe of the second view. (foc, iic)")
+flags.DEFINE_string("augment_positive", None, "Recipe of the second view. (foc, iic, scan)")
 flags.DEFINE_string("augment_negative", None, "Recipe of the third view. (foc)")
+flags.DEFINE_string("augment_neighbor", None, "Recipe of the neighbour's view. (scan)")
+flags.DEFINE_string("augment_weak", None, "Recipe of the view that gives labels. (scan)")
 
 # --- run
 flags.DEFINE_string(

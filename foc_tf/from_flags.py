@@ -44,6 +44,7 @@ def make_stages(f):
         f.learning_rate,
         f.heads_learning_rate,
         f.pretext_partners,
+        f.self_label_epochs if "self_label_epochs" in method.hyperparameters else 0,
     )
     if not result:
         raise ValueError("fine_tune_epochs: all stages have 0 epochs; give at least one.")
@@ -82,6 +83,7 @@ def make_views(f, model):
 _METHOD_FLAGS = (
     *("k", "lambda_s", "lambda_ice", "lambda_u"),
     *("negatives", "ce_views", "normal_mi_rows"),
+    *("entropy_weight", "num_neighbors", "self_label_threshold"),
 )
 
 
@@ -117,7 +119,8 @@ def make_samplers(f, image_set, labels, replicas, run_stages):
     roles = image_set.roles()
     certain_train = np.setdiff1d(roles.labeled, np.flatnonzero(labels >= 0))
     unlabeled = np.union1d(roles.unlabeled, certain_train) if uses_unlabeled else []
-    if uses_unlabeled and f.batch_size < 2 * f.k * f.repetitions and f.repetitions > 1:
+    clusters = "k" in METHODS[f.method].hyperparameters
+    if clusters and f.batch_size < 2 * f.k * f.repetitions and f.repetitions > 1:
         program.log(
             f"note: batch_size {f.batch_size} is below 2 x k x repetitions = "
             f"{2 * f.k * f.repetitions}: the mutual information of {f.k} clusters is estimated "

@@ -53,6 +53,8 @@ class Run:
       workdir: folder for checkpoints, history and the best model.
       details: JSON-able dict beside the best weights.
       strategy: the tf.distribute strategy that the model was made under.
+      features: function ([M] image indices) -> [M, F] float32 features by the model as it is; only
+        methods with views of neighbours need it.
       summaries: `summaries.EpochWriter`, or None.
       verbose: 1 Keras's bar and a line an epoch, 2 the lines alone, 0 silent.
     """
@@ -70,6 +72,7 @@ class Run:
         workdir,
         details,
         strategy,
+        features=None,
         summaries=None,
         verbose=2,
     ):
@@ -78,7 +81,8 @@ class Run:
         self.image_size, self.stages, self.schedule = image_size, stages, schedule
         self.validate, self.workdir = validate, pathlib.Path(workdir)
         self.details, self.strategy, self.verbose = details, strategy, verbose
-        self.summaries = summaries
+        self.features, self.summaries = features, summaries
+        self.read_from = self.workdir  # other than where this run writes if it is not the chief
         turns = 0 if schedule.alternate_steps else schedule.alternate_epochs
         self.blocks = blocks(stages, model.head_names, turns)
         self.total_epochs = self.blocks[-1].end_epoch
@@ -90,8 +94,8 @@ class Run:
         Args:
           workdir: where it is, if not where this run writes.
         """
-        folder = pathlib.Path(workdir or self.workdir) / "checkpoints"
-        state, damaged = checkpoints.restore_latest(folder, self.model)
+        self.read_from = pathlib.Path(workdir or self.workdir)
+        state, damaged = checkpoints.restore_latest(self.read_from / "checkpoints", self.model)
         if state is None:
             return 0, damaged
         self.history, self.best = state["history"], state["best"]
@@ -123,6 +127,8 @@ class Run:
         views = stage_views(self.views, block.stage)
         sampler = self.samplers[block.stage_index]
         steps = sampler.steps_per_epoch
+        if any(view.partner == "neighbor" for view in views):
+            sampler.neighbors = self._neighbors(block, first, sampler.pool)
 
         def make_batches(part):
             return pipeline.training_batches(
@@ -137,6 +143,15 @@ class Run:
             callbacks=[_Epochs(self, block)],
             verbose=1 if self.verbose == 1 else 0,
         )
+
+    def _neighbors(self, block, first, pool):
+        """The table of a stage's neighbours; of a stage that has begun already, its own."""
+        index = block.stage_index
+        if first > sum(stage.epochs for stage in self.stages[:index]):
+            return checkpoints.load_neighbors(self.read_from / "checkpoints", index)
+        neighbors = self.model.neighbors(self.features(pool))
+        checkpoints.save_neighbors(self.workdir / "checkpoints", index, neighbors)
+        return neighbors
 
     def losses_so_far(self, block):
         """Training losses of this stage's earlier epochs that trained the same heads."""

@@ -12,7 +12,7 @@ import tensorflow as tf
 from foc_tf import keras_compat
 from foc_tf import stages as stages_lib
 from foc_tf.distribution import num_replicas, replica_id
-from foc_tf.heads import MultiHead
+from foc_tf.heads import MultiHead, projection_head
 
 
 class SemiSupervisedModel(keras.Model):
@@ -33,6 +33,8 @@ class SemiSupervisedModel(keras.Model):
       seed: of the heads' initial weights and of the dropout masks.
       batch_statistics: "shared": the views of a batch pass the backbone together; "per_view": one
         by one, each normalised by its own mean and variance.
+      projection_units: width of the output of a projection head, which only contrastive losses
+        see; 0 for none.
 
     Raises:
       ValueError: if `batch_statistics` is another word.
@@ -53,6 +55,7 @@ class SemiSupervisedModel(keras.Model):
         dropout=0.5,
         seed=0,
         batch_statistics="shared",
+        projection_units=0,
         name=None,
     ):
         """See the class."""
@@ -71,6 +74,10 @@ class SemiSupervisedModel(keras.Model):
         if k:
             units = hidden_units if over_hidden_units is None else over_hidden_units
             self.over_head = MultiHead(k, num_sub_heads, units, seed + 1000, name="over_head")
+        self.projection_head = None
+        if projection_units:
+            width = backbone.output_shape[-1]
+            self.projection_head = projection_head(width, projection_units, seed + 2000)
         if num_replicas() > 1:
             keras_compat.synchronize_batch_norm(backbone)
         self._train_functions = {}
@@ -108,6 +115,17 @@ class SemiSupervisedModel(keras.Model):
     def schedule(cls, stages):
         """The method's own form of the stages that the flags ask for; here as they are."""
         return stages
+
+    def neighbors(self, features):
+        """Which images a view with the partner "neighbor" shows, when its stage begins.
+
+        Args:
+          features: [P, F] float, of the P images that training uses.
+
+        Returns:
+          [P, n] int, the places of each image's n neighbours among the P.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not say which images are near.")
 
     def set_stage(self, stage, heads=None, index=0, turn_steps=0):
         """Says what is trained from now on.
@@ -219,9 +237,7 @@ class SemiSupervisedModel(keras.Model):
         """Variables that the current stage trains."""
         variables = list(self.backbone.trainable_variables) if self.stage.train_backbone else []
         for head in self.active_heads:
-            variables += (
-                self.normal_head if head == "normal" else self.over_head
-            ).trainable_variables
+            variables += getattr(self, f"{head}_head").trainable_variables
         return variables
 
     def train_step(self, data):
@@ -237,6 +253,10 @@ class SemiSupervisedModel(keras.Model):
         for name, value in (losses | {"loss": total}).items():
             self.trackers[name].update_state(value)
         return self._results(losses)
+
+    def project(self, outputs):
+        """[B, E] float32 output of the projection head on the features of a dict of outputs."""
+        return tf.cast(self.projection_head(outputs["features"]), tf.float32)
 
     def test_step(self, data):
         """The same losses without training, for `evaluate`."""
@@ -259,5 +279,7 @@ class SemiSupervisedModel(keras.Model):
     def _results(self, losses):
         results = {name: self.trackers[name].result() for name in ("loss", *losses)}
         return results | {
-            f"{head}_largest": self.largest[head].result() for head in self.active_heads
+            f"{head}_largest": self.largest[head].result()
+            for head in self.active_heads
+            if head in self.largest
         }

@@ -27,6 +27,8 @@ FLOORS = [
         "unsupervised",
         "stages",
         "losses",
+        "contrastive",
+        "neighbors",
         "heads",
         "backbones",
         "augment",

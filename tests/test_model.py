@@ -30,7 +30,7 @@ def batch(rows=12, seed=0):
     rng = np.random.default_rng(seed)
     images = {
         view: rng.uniform(0, 255, (rows, 8, 8, 1)).astype(np.float32)
-        for view in ("anchor", "positive", "negative")
+        for view in ("anchor", "positive", "negative", "neighbor", "weak")
     }
     return images | {"label": np.tile(np.int32([0, 1, 2, -1]), rows // 4)}
 
@@ -60,7 +60,7 @@ def test_keras_entry_points_work(method, tmp_path):
 @pytest.mark.parametrize("method", METHODS)
 def test_losses_are_those_that_the_method_names(method):
     model, seen = tiny_model(method), set()
-    for stages in (warm_up_stages(1, 1, 1), warm_up_stages(1, 0, 0)):
+    for stages in (warm_up_stages(1, 1, 1, self_label_epochs=1), warm_up_stages(1, 0, 0)):
         for stage in model.schedule(stages):
             model.set_stage(stage, stage.heads)
             losses = model.compute_losses(batch(), training=True)
@@ -260,6 +260,8 @@ def test_learning_rates():
 def test_views_without_labels_show_only_own_images():
     views = (View("a", "self", "x"), View("b", "same_class", "y"), View("c", "other_class", "z"))
     assert without_labels(views) == (View("a", "self", "x"), View("b", "self", "y"))
+    near = View("d", "neighbor", "x")  # no label says what is near
+    assert without_labels((*views, near))[-1] == near
 
 
 def test_views_of_a_stage():

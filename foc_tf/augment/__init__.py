@@ -141,6 +141,17 @@ AUGMENTATIONS = {
     "center_crop": center_crop,
     # Little more than where the object lies in the image.
     "weak": Recipe(saturation=(0.8, 1.2), brightness=(0.8, 1.2)),
+    # All of `affine_cutout`, further.
+    "strong": Recipe(
+        rotate=30.0,
+        shear=15.0,
+        shift=0.1,
+        hue=0.25 * math.pi,
+        saturation=(0.4, 1.6),
+        brightness=(0.5, 1.5),
+        gamma=(0.6, 1.4),
+        cutout=(0.2, 0.5),
+    ),
     # Written characters: no mirror images.
     "digit": Recipe(flip=0.0, shift=0.08, rotate=10.0, shear=5.0, brightness=(0.8, 1.2)),
 }

@@ -14,7 +14,8 @@ import functools
 
 import numpy as np
 
-_LABELED, _UNLABELED, _SAME, _OTHER = 0, 1, 2, 3  # independent streams of random numbers
+# Independent streams of random numbers.
+_LABELED, _UNLABELED, _SAME, _OTHER, _NEIGHBOR = range(5)
 
 
 class BatchSampler:
@@ -29,6 +30,11 @@ class BatchSampler:
       seed: of all draws.
       replicas: rows are cut into so many equal parts.
 
+    Attributes:
+      pool: [P] int64, all images that are drawn, sorted.
+      neighbors: [P, n] int, for each image of the pool the places in it of its n neighbours; None
+        until a stage that needs them sets them.
+
     Raises:
       ValueError: if a number is out of range or the batch cannot hold one triplet.
     """
@@ -40,6 +46,7 @@ class BatchSampler:
         self.labels = np.asarray(labels, np.int32)
         self.labeled = np.flatnonzero(self.labels >= 0)
         self.unlabeled = np.asarray(unlabeled, np.int64)
+        self.pool, self.neighbors = np.union1d(self.labeled, self.unlabeled), None
         self.seed, self.repetitions, self.batch_size = seed, repetitions, batch_size
         _check(batch_size, unlabeled_ratio, repetitions, replicas, len(self.labeled))
         self.draws = batch_size // repetitions
@@ -104,7 +111,8 @@ class BatchSampler:
 
         Returns:
           Dict of [B] arrays: "self", "same_class", "other_class" int64 image indices (a partner of
-          an unlabelled row is the row's own image) and "label" int32, -1 = unlabelled.
+          an unlabelled row is the row's own image) and "label" int32, -1 = unlabelled. With
+          `neighbors` also "neighbor", one of each row's neighbours.
         """
         rows = np.tile(self.anchors(step), self.repetitions)
         labels = self.labels[rows]
@@ -112,11 +120,18 @@ class BatchSampler:
         same, other = rows.copy(), rows.copy()
         same[known] = self._same_class(rows[known], labels[known], step)
         other[known] = self._other_class(labels[known], step)
-        return {"self": rows, "same_class": same, "other_class": other, "label": labels}
+        result = {"self": rows, "same_class": same, "other_class": other, "label": labels}
+        return result | ({} if self.neighbors is None else {"neighbor": self._neighbor(rows, step)})
 
     def _draw(self, stream, step, high):
         rng = np.random.default_rng([self.seed, stream, step])
         return np.minimum((rng.random(len(high)) * high).astype(np.int64), high - 1)
+
+    def _neighbor(self, rows, step):
+        places = np.searchsorted(self.pool, rows)
+        count = self.neighbors.shape[1]
+        chosen = self._draw(_NEIGHBOR, step, np.full(len(rows), count))
+        return self.pool[self.neighbors[places, chosen]]
 
     def _same_class(self, rows, labels, step):
         size = self._start[labels + 1] - self._start[labels]

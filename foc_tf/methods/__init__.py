@@ -2,6 +2,7 @@
 
 from foc_tf.methods.foc import FOC
 from foc_tf.methods.iic import IIC
+from foc_tf.methods.scan import SCAN
 from foc_tf.methods.supervised import Supervised
 
-METHODS = {"foc": FOC, "iic": IIC, "supervised": Supervised}
+METHODS = {"foc": FOC, "iic": IIC, "scan": SCAN, "supervised": Supervised}
