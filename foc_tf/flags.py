@@ -45,7 +45,7 @@ flags.DEFINE_bool(
 )
 
 # --- model
-flags.DEFINE_string("method", "foc", "foc, iic, scan or supervised.")
+flags.DEFINE_string("method", "foc", "foc, iic, scan, cmc or supervised.")
 flags.DEFINE_string(
     "backbone",
     "resnet50v2",
@@ -77,7 +77,7 @@ flags.DEFINE_float(
     "unlabeled_ratio",
     0.5,
     "r: at most this share of a batch is unlabelled; 1 removes the cap: an epoch passes all. "
-    "(foc, iic, scan)",
+    "(foc, iic, scan, cmc)",
 )
 flags.DEFINE_enum(
     "negatives",
@@ -106,7 +106,7 @@ flags.DEFINE_integer(
     "Steps of each head kind in turn, in place of epochs; 0 for none. (foc, iic)",
 )
 flags.DEFINE_integer(
-    "pretext_epochs", 500, "Warm-up epochs without labels; 0 skips them. (foc, iic, scan)"
+    "pretext_epochs", 500, "Warm-up epochs without labels; 0 skips them. (foc, iic, scan, cmc)"
 )
 
 flags.DEFINE_enum(

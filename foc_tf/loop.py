@@ -212,7 +212,7 @@ class Run:
         in_turn = self.schedule.alternate_steps and len(block.heads) > 1
         share = 0.5 if in_turn else float("over" in block.heads)
         sampler = self.samplers[block.stage_index]
-        passes = own + share * (len(views) - own)
+        passes = self.model.images_per_view * (own + share * (len(views) - own))
         return round(sampler.steps_per_epoch * sampler.batch_size * passes)
 
     def check(self, block, epoch, logs):

@@ -43,6 +43,7 @@ class SemiSupervisedModel(keras.Model):
     views = ()
     loss_names = ()
     hyperparameters = ()
+    images_per_view = 1  # images that the backbone sees of each; their features side by side
 
     def __init__(
         self,
@@ -76,7 +77,7 @@ class SemiSupervisedModel(keras.Model):
             self.over_head = MultiHead(k, num_sub_heads, units, seed + 1000, name="over_head")
         self.projection_head = None
         if projection_units:
-            width = backbone.output_shape[-1]
+            width = backbone.output_shape[-1] // self.images_per_view
             self.projection_head = projection_head(width, projection_units, seed + 2000)
         if num_replicas() > 1:
             keras_compat.synchronize_batch_norm(backbone)
@@ -254,9 +255,9 @@ class SemiSupervisedModel(keras.Model):
             self.trackers[name].update_state(value)
         return self._results(losses)
 
-    def project(self, outputs):
-        """[B, E] float32 output of the projection head on the features of a dict of outputs."""
-        return tf.cast(self.projection_head(outputs["features"]), tf.float32)
+    def project(self, features):
+        """[B, F] features to the [B, E] float32 output of the projection head."""
+        return tf.cast(self.projection_head(features), tf.float32)
 
     def test_step(self, data):
         """The same losses without training, for `evaluate`."""

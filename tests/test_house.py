@@ -28,6 +28,7 @@ FLOORS = [
         "stages",
         "losses",
         "contrastive",
+        "clustering",
         "neighbors",
         "heads",
         "backbones",

@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 
 from foc_tf import checkpoints
+from foc_tf.clustering import mean_entropy, neighbor_loss, self_label_loss
 from foc_tf.data.batches import BatchSampler
 from foc_tf.methods import SCAN
-from foc_tf.methods.scan import mean_entropy, neighbor_loss, self_label_loss
 from foc_tf.stages import warm_up_stages
 from foc_tf.views import stage_views
 from tests import cluster_runs

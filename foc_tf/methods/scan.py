@@ -2,70 +2,11 @@
 
 import dataclasses
 
-import tensorflow as tf
-
+from foc_tf import clustering
 from foc_tf.contrastive import contrastive_loss
-from foc_tf.distribution import global_mean, global_sum
 from foc_tf.model import SemiSupervisedModel
 from foc_tf.neighbors import nearest_neighbors
 from foc_tf.views import View
-
-# Smallest probability that a logarithm sees.
-_TINY = 1e-15
-
-
-def neighbor_loss(probs, neighbor_probs):
-    """-ln <p(x), p(n)>, the mean over rows and sub-heads (first term of Eq. 2).
-
-    Args:
-      probs: [B, S, C] float, rows sum to 1, images.
-      neighbor_probs: same shape, one neighbour of each.
-
-    Returns:
-      Scalar float32 in nats, 0 (both sure of the same class) upwards. Minimise it.
-    """
-    agreement = tf.reduce_sum(probs * neighbor_probs, axis=-1)
-    return -tf.reduce_mean(tf.math.log(tf.maximum(agreement, _TINY)))
-
-
-def mean_entropy(probs):
-    """Entropy of the mean probabilities of the global batch, mean over sub-heads (Eq. 2).
-
-    Args:
-      probs: [B, S, C] float, rows sum to 1.
-
-    Returns:
-      Scalar float32 in nats, 0 (one cluster has all) to ln C (all are of one size). Maximise it.
-    """
-    mean = global_mean(tf.reduce_mean(probs, axis=0))
-    return -tf.reduce_mean(tf.reduce_sum(mean * tf.math.log(tf.maximum(mean, _TINY)), axis=-1))
-
-
-def self_label_loss(weak_probs, strong_probs, threshold=0.99):
-    """Cross-entropy of the strong view with confident labels of the weak one (section 2.3).
-
-    Rows count whose largest weak probability is above the threshold, with the weight n / n_c of
-    their class c among the n of the global batch; a weighted mean: the mean, over the classes that
-    are there, of each one's mean. 0 where no row is confident.
-
-    Args:
-      weak_probs: [B, S, C] float, rows sum to 1; no gradient.
-      strong_probs: same shape, the same rows.
-      threshold: probability.
-
-    Returns:
-      Scalar float32 in nats, mean over sub-heads. Minimise it.
-    """
-    weak_probs = tf.stop_gradient(weak_probs)
-    confident = tf.cast(tf.reduce_max(weak_probs, axis=-1) > threshold, tf.float32)
-    target = tf.one_hot(tf.argmax(weak_probs, axis=-1), weak_probs.shape[-1])
-    target *= confident[..., None]
-    logs = tf.math.log(tf.maximum(strong_probs, _TINY))
-    counts = global_sum(tf.reduce_sum(target, axis=0))
-    sums = global_sum(-tf.reduce_sum(target * logs, axis=0))
-    of_class = tf.math.divide_no_nan(sums, counts)
-    present = tf.reduce_sum(tf.cast(counts > 0, tf.float32), axis=-1)
-    return tf.reduce_mean(tf.math.divide_no_nan(tf.reduce_sum(of_class, axis=-1), present))
 
 
 class SCAN(SemiSupervisedModel):
@@ -156,7 +97,7 @@ class SCAN(SemiSupervisedModel):
         """Those of the stage's step; of step 2 where the stage has another name."""
         if self.stage.name == "pretext":
             views = self.forward(batch, ["anchor", "positive"], training)
-            one, two = (self.project(outputs) for outputs in views)
+            one, two = (self.project(outputs["features"]) for outputs in views)
             return {"nt_xent": contrastive_loss(one, two, self.temperature)}
         if self.stage.name == "self_label":
             # A pass of its own, as theirs: without gradient, and without dropout.
@@ -164,11 +105,11 @@ class SCAN(SemiSupervisedModel):
             (strong,) = self.forward(batch, ["anchor"], training)
             probs = weak["normal_probs"], strong["normal_probs"]
             self.track_largest("normal", probs[1])
-            return {"self_label_ce": self_label_loss(*probs, self.self_label_threshold)}
+            return {"self_label_ce": clustering.self_label_loss(*probs, self.self_label_threshold)}
         image, neighbor = self.forward(batch, ["anchor", "neighbor"], training)
         probs = image["normal_probs"], neighbor["normal_probs"]
         self.track_largest("normal", probs[0])
         return {
-            "neighbor_nll": neighbor_loss(*probs),
-            "cluster_entropy": -self.entropy_weight * mean_entropy(probs[0]),
+            "neighbor_nll": clustering.neighbor_loss(*probs),
+            "cluster_entropy": -self.entropy_weight * clustering.mean_entropy(probs[0]),
         }
