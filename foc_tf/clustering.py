@@ -63,3 +63,26 @@ def self_label_loss(weak_probs, strong_probs, threshold=0.99):
     of_class = tf.math.divide_no_nan(sums, counts)
     present = tf.reduce_sum(tf.cast(counts > 0, tf.float32), axis=-1)
     return tf.reduce_mean(tf.math.divide_no_nan(tf.reduce_sum(of_class, axis=-1), present))
+
+
+def association_losses(similarity):
+    """Walker and visit loss of round trips from A places to B others and back.
+
+    P(a -> b) is the softmax of row a over b, P(b -> a) that of column b over a. Walker: -ln of the
+    probability that a trip a -> b -> a' ends where it began, the mean over a. Visit: cross-entropy
+    of the uniform distribution with mean_a P(a -> b). Haeusser et al. (2017), Learning by
+    Association, section 3, with a class for every place a.
+
+    Args:
+      similarity: [..., A, B] float, of all rows of the global batch.
+
+    Returns:
+      (walker, visit), each [...] float32 in nats: 0 to about ln A, and ln B (all are visited alike)
+      upwards. Minimise both.
+    """
+    to = tf.nn.softmax(similarity, axis=-1)
+    back = tf.nn.softmax(similarity, axis=-2)
+    stays = tf.reduce_sum(to * back, axis=-1)  # the diagonal of to @ back^T
+    walker = -tf.reduce_mean(tf.math.log(tf.maximum(stays, _TINY)), axis=-1)
+    visits = tf.reduce_mean(to, axis=-2)
+    return walker, -tf.reduce_mean(tf.math.log(tf.maximum(visits, _TINY)), axis=-1)

@@ -45,7 +45,7 @@ flags.DEFINE_bool(
 )
 
 # --- model
-flags.DEFINE_string("method", "foc", "foc, iic, scan, cmc or supervised.")
+flags.DEFINE_string("method", "foc", "foc, iic, scan, cmc, adc or supervised.")
 flags.DEFINE_string(
     "backbone",
     "resnet50v2",
@@ -77,7 +77,7 @@ flags.DEFINE_float(
     "unlabeled_ratio",
     0.5,
     "r: at most this share of a batch is unlabelled; 1 removes the cap: an epoch passes all. "
-    "(foc, iic, scan, cmc)",
+    "(foc, iic, scan, cmc, adc)",
 )
 flags.DEFINE_enum(
     "negatives",
@@ -106,7 +106,7 @@ flags.DEFINE_integer(
     "Steps of each head kind in turn, in place of epochs; 0 for none. (foc, iic)",
 )
 flags.DEFINE_integer(
-    "pretext_epochs", 500, "Warm-up epochs without labels; 0 skips them. (foc, iic, scan, cmc)"
+    "pretext_epochs", 500, "Warm-up epochs without labels; 0 skips them. (foc, iic, scan, cmc, adc)"
 )
 
 flags.DEFINE_enum(
@@ -133,10 +133,15 @@ flags.DEFINE_integer(
     "self_label_epochs", 200, "Epochs of self-labelling after fine_tune; 0 skips them. (scan)"
 )
 
+# --- method adc
+flags.DEFINE_float(
+    "visit_weight", 0.5, "Weight of the loss that wants all images visited alike. (adc)"
+)
+
 # --- training
 flags.DEFINE_integer("heads_only_epochs", 100, "Epochs with a frozen backbone; 0 skips them.")
 flags.DEFINE_integer(
-    "fine_tune_epochs", 500, "Epochs that train everything: with labels, or clustering (scan)."
+    "fine_tune_epochs", 500, "Epochs that train everything: with labels, or clustering (scan, adc)."
 )
 flags.DEFINE_integer("batch_size", 390, "Rows of a global batch, repetitions counted.")
 flags.DEFINE_integer("repetitions", 3, "How often each drawn image stands in a batch.")
@@ -159,7 +164,7 @@ flags.DEFINE_string(
     None,
     "Recipe of the first view, a name of foc_tf.augment.AUGMENTATIONS; default the method's own.",
 )
-flags.DEFINE_string("augment_positive", None, "Recipe of the second view. (foc, iic, scan)")
+flags.DEFINE_string("augment_positive", None, "Recipe of the second view. (foc, iic, scan, adc)")
 flags.DEFINE_string("augment_negative", None, "Recipe of the third view. (foc)")
 flags.DEFINE_string("augment_neighbor", None, "Recipe of the neighbour's view. (scan)")
 flags.DEFINE_string("augment_weak", None, "Recipe of the view that gives labels. (scan)")

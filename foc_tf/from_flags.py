@@ -83,7 +83,7 @@ def make_views(f, model):
 _METHOD_FLAGS = (
     *("k", "lambda_s", "lambda_ice", "lambda_u"),
     *("negatives", "ce_views", "normal_mi_rows"),
-    *("entropy_weight", "num_neighbors", "self_label_threshold"),
+    *("entropy_weight", "num_neighbors", "self_label_threshold", "visit_weight"),
 )
 
 

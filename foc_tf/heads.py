@@ -91,6 +91,10 @@ class MultiHead(keras.layers.Layer):
 
     def call(self, features):
         """[B, F] to [B, S, K] float32 probabilities."""
+        return tf.nn.softmax(self.logits(features))
+
+    def logits(self, features):
+        """[B, F] to what the softmax takes, [B, S, K] float32."""
         kernel, bias = self.output_weights
         if self.hidden_units:
             hidden_kernel, hidden_bias = self.hidden
@@ -99,8 +103,7 @@ class MultiHead(keras.layers.Layer):
             logits = tf.einsum("bsh,shk->bsk", features, tf.cast(kernel, features.dtype))
         else:
             logits = tf.einsum("bf,sfk->bsk", features, tf.cast(kernel, features.dtype))
-        logits = tf.cast(logits, tf.float32) + tf.cast(bias, tf.float32)
-        return tf.nn.softmax(logits)
+        return tf.cast(logits, tf.float32) + tf.cast(bias, tf.float32)
 
     def reorder(self, orders):
         """Gives the outputs another order.
