@@ -50,7 +50,8 @@ flags.DEFINE_bool(
 flags.DEFINE_string(
     "method",
     "foc",
-    "foc, iic, supervised, pi_model, mean_teacher, pseudo_label, fixmatch or mixmatch.",
+    "foc, iic, supervised, pi_model, mean_teacher, pseudo_label, fixmatch, mixmatch, scan, cmc or "
+    "adc.",
 )
 flags.DEFINE_string(
     "backbone",
@@ -85,9 +86,11 @@ flags.DEFINE_integer(
     0,
     "Augmented versions of each image that pass the frozen backbone once, when heads_only begins, "
     "and are kept (in --cache_gigabytes): its epochs then cost nearly nothing. 0: fresh ones in "
-    "every step. (all but mean_teacher, mixmatch)",
+    "every step. (foc, iic, supervised, pi_model, pseudo_label, fixmatch)",
 )
-flags.DEFINE_integer("fine_tune_epochs", 500, "Epochs that train everything with labels.")
+flags.DEFINE_integer(
+    "fine_tune_epochs", 500, "Epochs that train everything: with labels, or clustering (scan, adc)."
+)
 flags.DEFINE_integer("batch_size", 390, "Rows of a global batch, repetitions counted.")
 flags.DEFINE_integer("repetitions", 3, "How often each drawn image stands in a batch.")
 flags.DEFINE_float("learning_rate", 1e-4, "Adam's, in pretext and fine_tune.")
@@ -112,11 +115,13 @@ flags.DEFINE_string(
 flags.DEFINE_string(
     "augment_positive",
     None,
-    "Recipe of the second view. (foc, iic, pi_model, mean_teacher, mixmatch; pseudo_label with "
-    "--over_head)",
+    "Recipe of the second view. (foc, iic, scan, adc, pi_model, mean_teacher, mixmatch; "
+    "pseudo_label with --over_head)",
 )
 flags.DEFINE_string("augment_strong", None, "Recipe of the strong view. (fixmatch)")
 flags.DEFINE_string("augment_negative", None, "Recipe of the third view. (foc)")
+flags.DEFINE_string("augment_neighbor", None, "Recipe of the neighbour's view. (scan)")
+flags.DEFINE_string("augment_weak", None, "Recipe of the view that gives labels. (scan)")
 
 # --- run
 flags.DEFINE_string(

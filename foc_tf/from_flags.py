@@ -51,6 +51,7 @@ def make_stages(f):
         f.learning_rate,
         f.heads_learning_rate,
         f.pretext_partners,
+        f.self_label_epochs if "self_label_epochs" in method.hyperparameters else 0,
     )
     if not result:
         raise ValueError("fine_tune_epochs: all stages have 0 epochs; give at least one.")

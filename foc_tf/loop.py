@@ -46,6 +46,8 @@ class Run:
       validate: function () -> {"val_..._accuracy": float}, may be empty.
       workdir: folder for checkpoints, history and the best model.
       details: JSON-able dict beside the best weights.
+      features: function ([M] image indices) -> [M, F] float32 features by the model as it is; only
+        methods with views of neighbours need it.
       summaries: `summaries.EpochWriter`, or None.
       verbose: 1 Keras's bar and a line an epoch, 2 the lines alone, 0 silent.
     """
@@ -59,13 +61,16 @@ class Run:
         validate,
         workdir,
         details,
+        features=None,
         summaries=None,
         verbose=2,
     ):
         """See the class."""
         self.model, self.feed, self.stages, self.schedule = model, feed, stages, schedule
         self.validate, self.workdir = validate, pathlib.Path(workdir)
-        self.details, self.summaries, self.verbose = details, summaries, verbose
+        self.details, self.features = details, features
+        self.summaries, self.verbose = summaries, verbose
+        self.read_from = self.workdir  # other than where this run writes if it is not the chief
         turns = 0 if schedule.alternate_steps else schedule.alternate_epochs
         self.blocks = blocks(stages, model.head_names, turns)
         self.total_epochs = self.blocks[-1].end_epoch
@@ -77,8 +82,8 @@ class Run:
         Args:
           workdir: where it is, if not where this run writes.
         """
-        folder = pathlib.Path(workdir or self.workdir) / "checkpoints"
-        state, damaged = checkpoints.restore_latest(folder, self.model)
+        self.read_from = pathlib.Path(workdir or self.workdir)
+        state, damaged = checkpoints.restore_latest(self.read_from / "checkpoints", self.model)
         if state is None:
             return 0, damaged
         self.history, self.best = state["history"], state["best"]
@@ -110,6 +115,8 @@ class Run:
 
     def _fit(self, block, first):
         steps, started = self.feed.steps_per_epoch(block), time.perf_counter()
+        if self.feed.shows_neighbors(block):
+            self.feed.set_neighbors(block, self._neighbors(block, first))
         self.model.fit(
             self.feed.batches(self.model, block, first * steps),
             initial_epoch=first,
@@ -118,6 +125,15 @@ class Run:
             callbacks=[_Epochs(self, block, started)],
             verbose=1 if self.verbose == 1 else 0,
         )
+
+    def _neighbors(self, block, first):
+        """The table of a stage's neighbours; of a stage that has begun already, its own."""
+        index = block.stage_index
+        if first > self._start(block):
+            return checkpoints.load_neighbors(self.read_from / "checkpoints", index)
+        neighbors = self.model.neighbors(self.features(self.feed.pool(block)))
+        checkpoints.save_neighbors(self.workdir / "checkpoints", index, neighbors)
+        return neighbors
 
     def losses_so_far(self, block):
         """Training losses of this stage's earlier epochs that trained the same heads."""

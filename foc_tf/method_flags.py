@@ -86,7 +86,7 @@ flags.DEFINE_integer(
     "Steps of each head kind in turn, in place of epochs; 0 for none. (foc, iic)",
 )
 flags.DEFINE_integer(
-    "pretext_epochs", 500, "Warm-up epochs without labels; 0 skips them. (foc, iic)"
+    "pretext_epochs", 500, "Warm-up epochs without labels; 0 skips them. (foc, iic, scan, cmc, adc)"
 )
 flags.DEFINE_enum(
     "pretext_partners",
@@ -94,4 +94,21 @@ flags.DEFINE_enum(
     ["self", "same_class"],
     "Second view in pretext: the image itself, or another labelled image of its class (an upper "
     "bound: it uses labels). (foc)",
+)
+flags.DEFINE_float(
+    "entropy_weight", 5.0, "Weight of the entropy that wants clusters of one size. (scan)"
+)
+flags.DEFINE_integer(
+    "num_neighbors", 20, "Nearest images that should be in one cluster with an image. (scan)"
+)
+flags.DEFINE_float(
+    "self_label_threshold",
+    0.99,
+    "Probability, 0 to 1, above which an image keeps its cluster as a label. (scan)",
+)
+flags.DEFINE_integer(
+    "self_label_epochs", 200, "Epochs of self-labelling after fine_tune; 0 skips them. (scan)"
+)
+flags.DEFINE_float(
+    "visit_weight", 0.5, "Weight of the loss that wants all images visited alike. (adc)"
 )

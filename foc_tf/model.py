@@ -13,7 +13,7 @@ from foc_tf import keras_compat, labeled_loss
 from foc_tf import stages as stages_lib
 from foc_tf.distribution import num_replicas
 from foc_tf.dropout import dropout
-from foc_tf.heads import MultiHead
+from foc_tf.heads import MultiHead, projection_head
 from foc_tf.passes import features_of
 
 
@@ -38,6 +38,8 @@ class SemiSupervisedModel(keras.Model):
       class_weights: "none" or "inverse": weights of the classes in the cross-entropy with labels,
         see `labeled_loss.class_weights`.
       class_shares: [C] share of each class among the labelled images; None if not known.
+      projection_units: width of the output of a projection head, which only contrastive losses
+        see; 0 for none.
 
     Raises:
       ValueError: if `batch_statistics` or `class_weights` is another word or lacks shares.
@@ -46,6 +48,8 @@ class SemiSupervisedModel(keras.Model):
     views = ()
     loss_names = ()
     hyperparameters = ()
+    images_per_view = 1  # images that the backbone sees of each; their features side by side
+    passes_per_view = 1.0  # how often a view's rows pass a backbone in a step
 
     def __init__(
         self,
@@ -60,6 +64,7 @@ class SemiSupervisedModel(keras.Model):
         batch_statistics="shared",
         class_weights="none",
         class_shares=None,
+        projection_units=0,
         name=None,
     ):
         """See the class."""
@@ -79,6 +84,10 @@ class SemiSupervisedModel(keras.Model):
         if k:
             units = hidden_units if over_hidden_units is None else over_hidden_units
             self.over_head = MultiHead(k, num_sub_heads, units, seed + 1000, name="over_head")
+        self.projection_head = None
+        if projection_units:
+            width = backbone.output_shape[-1] // self.images_per_view
+            self.projection_head = projection_head(width, projection_units, seed + 2000)
         if num_replicas() > 1:
             keras_compat.synchronize_batch_norm(backbone)
         self._train_functions = {}
@@ -102,11 +111,6 @@ class SemiSupervisedModel(keras.Model):
     def served_backbone(self):
         """The backbone whose features `call` gives in inference."""
         return self.backbone
-
-    @property
-    def passes_per_view(self):
-        """How often the rows of a view pass a backbone in a step, mean over the views."""
-        return 1.0
 
     @property
     def head_names(self):
@@ -250,9 +254,7 @@ class SemiSupervisedModel(keras.Model):
         """Variables that the current stage trains."""
         variables = list(self.backbone.trainable_variables) if self.stage.train_backbone else []
         for head in self.active_heads:
-            variables += (
-                self.normal_head if head == "normal" else self.over_head
-            ).trainable_variables
+            variables += getattr(self, f"{head}_head").trainable_variables
         return variables
 
     def train_step(self, data):
@@ -291,6 +293,5 @@ class SemiSupervisedModel(keras.Model):
         for name, value in (losses | {"loss": total}).items():
             self.trackers[name].update_state(value)
         results = {name: self.trackers[name].result() for name in ("loss", *losses)}
-        return results | {
-            f"{head}_largest": self.largest[head].result() for head in self.active_heads
-        }
+        tracked = [head for head in self.active_heads if head in self.largest]
+        return results | {f"{head}_largest": self.largest[head].result() for head in tracked}

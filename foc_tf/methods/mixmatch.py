@@ -38,6 +38,7 @@ class MixMatch(SemiSupervisedModel):
 
     loss_names = ("normal_ce", "normal_consistency")
     views = (View("anchor", "self", "weak"), View("positive", "self", "weak"))
+    passes_per_view = 2.0  # for the guesses, and mixed
     hyperparameters = (
         *("lambda_u", "ramp_up", "temperature", "mixup_alpha", "distribution_alignment"),
         *("over_head", "k", "unlabeled_ratio", "augment_positive"),
@@ -64,11 +65,6 @@ class MixMatch(SemiSupervisedModel):
         self.lambda_u, self.ramp_up = lambda_u, ramp_up
         self.temperature, self.mixup_alpha = temperature, mixup_alpha
         self.align = alignment.make(distribution_alignment, class_shares, k_gt, self.num_sub_heads)
-
-    @property
-    def passes_per_view(self):
-        """Once for the guesses, once mixed."""
-        return 2.0
 
     def compute_losses(self, batch, training):
         """{"normal_ce", "normal_consistency"}, and FOC's with overclustering heads."""
