@@ -167,10 +167,7 @@ class Run:
             "heads": "+".join(block.heads),
             "learning_rate": self.learning_rate(block, epoch),
             "seconds": round(seconds, 3),
-            "images": self.feed.passes(
-                *(block, epoch == self._start(block), self.schedule.alternate_steps),
-                self.model.passes_per_view,
-            ),
+            "images": self.images(block, epoch),
             **{key: float(value) for key, value in logs.items()},
         }
         if (epoch + 1) % self.schedule.evaluate_every == 0 or epoch + 1 == self.total_epochs:
@@ -191,6 +188,11 @@ class Run:
         if self.summaries:
             self.summaries.write(row)
         return row
+
+    def images(self, block, epoch):
+        """Images that pass a backbone in an epoch of the block."""
+        begins, turns = epoch == self._start(block), self.schedule.alternate_steps
+        return self.feed.passes(block, begins, turns, self.model.passes_per_view)
 
     def check(self, block, epoch, logs):
         """Raises TrainingFailed if a loss is not finite or a trained head has collapsed."""

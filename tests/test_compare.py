@@ -166,7 +166,11 @@ def test_rows_of_the_small_table_pass_the_same_number_of_images(shared, tmp_path
     for row, f in train_flags(ROOT / "configs/table2_small.flags"):
         f.backbone, f.backbone_weights, f.image_size = "small_resnet", "none", 16
         run = train.make_run(f, tmp_path, image_set, labels, None, tf.distribute.get_strategy())
-        passed[row] = sum(run._images(b) * (b.end_epoch - b.first_epoch) for b in run.blocks)
+        passed[row] = sum(
+            run.images(block, epoch)
+            for block in run.blocks
+            for epoch in range(block.first_epoch, block.end_epoch)
+        )
     assert passed["FOC"] == 11 * 28 * 96 * 2
     assert passed["Supervised"] == 36 * 17 * 96
     assert max(passed.values()) < 1.1 * min(passed.values()), passed
