@@ -16,12 +16,14 @@ class Options:
       image_size: side of the images in pixels.
       rows: rows of a batch.
       rounds: timed rounds.
+      plots: folder of `growth`'s plots, or None.
     """
 
     backbone: str = "resnet50v2"
     image_size: int = 64
     rows: int = 48
     rounds: int = 15
+    plots: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
