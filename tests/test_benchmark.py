@@ -35,7 +35,7 @@ def test_every_figure_has_its_rows(tmp_path):
         for ratio in (row["ratio"], row["cpu_ratio"]):
             assert ratio is None or 0 < ratio[0] <= ratio[1] <= ratio[2]
     found = {row["figure"].split(":")[0] for row in rows}
-    assert found == {"step", "augmentation", "input", "evaluation", "joint", "labelling"}
+    assert found == {"step", "augmentation", "input", "evaluation", "joint", "prediction"}
 
 
 def test_rounds_are_interleaved_and_ratios_are_those_of_rounds():

@@ -48,7 +48,7 @@ class _Untrained:
         return self.folder
 
 
-def labelling(options):
+def prediction(options):
     """Files of 96 px (at 64) through `predicting.local`, the whole of what `predict` does."""
     side = options.image_size * 3 // 2
     models = {p: _Untrained(options.backbone, options.image_size, p) for p in _POLICIES}
@@ -68,7 +68,7 @@ def labelling(options):
         low, rate, high = quartiles(FILES / cpu)
         rows.append(
             Row(
-                f"labelling: {options.backbone}, {policy.removeprefix('mixed_')} / float32",
+                f"prediction: {options.backbone}, {policy.removeprefix('mixed_')} / float32",
                 quartiles(wall / times["float32"][0]),
                 quartiles(cpu / times["float32"][1]),
                 float(np.median(wall)),

@@ -36,6 +36,7 @@ class Row:
         where only CPU seconds tell something.
       cpu_ratio: the same of CPU seconds; None where there is nothing to compare with.
       seconds: median wall seconds of what is timed.
+      cpu_seconds: the same of all threads' CPU seconds, in the JSON only; None where not measured.
       target: what the ratio should be at most, or at least with ">="; "" without one.
       note: anything else.
     """
@@ -46,6 +47,7 @@ class Row:
     seconds: float
     target: str = ""
     note: str = ""
+    cpu_seconds: float | None = None
 
 
 def interleaved(functions, rounds, warm_up=2):
@@ -88,6 +90,7 @@ def row(figure, times, name, base, factor=1.0, **more):
         quartiles(factor * wall / base_wall),
         quartiles(factor * cpu / base_cpu),
         float(np.median(wall)),
+        cpu_seconds=float(np.median(cpu)),
         **more,
     )
 
