@@ -3,6 +3,8 @@
 `draws` is a function (stream's name, low, high) -> [N] uniform float32.
 """
 
+import math
+
 import numpy as np
 import tensorflow as tf
 
@@ -34,12 +36,13 @@ def recoloured(recipe, draws, images):
         images = tf.ensure_shape(tf.reshape(flat, shape), images.shape)
     elif recipe.brightness:
         images *= factor[..., None]
-    images = tf.clip_by_value(images, 0.0, 255.0)
+    images = tf.maximum(images, 0.0)
     if recipe.gamma:
         exponent = draws("gamma", *recipe.gamma)[:, None, None, None]
-        # tf.pow is seven times slower on a CPU; log 0 = -inf comes back as exactly 0.
-        images = 255.0 * tf.exp(exponent * tf.math.log(images / 255.0))
-    return images
+        # 255 (x / 255)^e. tf.pow is seven times slower on a CPU; log 0 = -inf comes back as 0.
+        images = tf.exp(exponent * tf.math.log(images) + (1.0 - exponent) * math.log(255.0))
+    # Only now: too bright stays too bright under any exponent, and rounding may pass 255.
+    return tf.minimum(images, 255.0)
 
 
 def _chroma_matrices(recipe, draws):
