@@ -84,9 +84,7 @@ def test_the_table_by_hand():
 
 
 def test_growth_and_its_plots(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(
-        growing, "SERIES", {"k": (12, 20), "num_sub_heads": (1, 2), "rows": (9, 12)}
-    )
+    monkeypatch.setattr(growing, "SERIES", {"k": (12, 20), "num_sub_heads": (1,), "rows": (9,)})
     monkeypatch.setattr(remembering, "COUNTS", (1000,))
     monkeypatch.setattr(remembering, "LONG", 20)
     flags = [*SMALL, "--only=growth", f"--plots={tmp_path}", f"--json={tmp_path / 'b.json'}"]
@@ -94,7 +92,7 @@ def test_growth_and_its_plots(tmp_path, monkeypatch, capsys):
     figures = [row["figure"] for row in json.loads((tmp_path / "b.json").read_text())["rows"]]
     steps = [f"growth: k = {k}, step / its matrix products" for k in (12, 20)]
     assert figures[:2] == steps
-    assert len(figures) == 2 + 2 + 2 + 1 + 1
+    assert len(figures) == 2 + 1 + 1 + 1 + 1
     assert len(capsys.readouterr().out.splitlines()) == 2 + len(figures)
     names = {"step_k", "step_num_sub_heads", "step_rows", "memory_images"}
     assert {path.stem for path in tmp_path.glob("*.svg")} == names
