@@ -75,6 +75,13 @@ flags.DEFINE_enum(
     ["all", "labeled"],
     "Rows in the normal head's mutual information: all (paper) or labeled (authors' code). (foc)",
 )
+flags.DEFINE_enum(
+    "partners",
+    "same_class",
+    ["same_class", "self"],
+    "Second view of a labelled image: another image of its class (the paper), which makes clusters "
+    "as large as classes, or the image itself. (foc)",
+)
 flags.DEFINE_integer(
     "alternate_epochs",
     5,

@@ -196,6 +196,7 @@ def test_one_sub_head_is_a_dense_softmax():
         ({"negatives": "none"}, "negatives"),
         ({"ce_views": "all"}, "ce_views"),
         ({"normal_mi_rows": "some"}, "normal_mi_rows"),
+        ({"partners": "other"}, "partners"),
         ({"num_sub_heads": 0}, "num_sub_heads"),
         ({"colour": 1}, "colour"),
     ],
@@ -205,6 +206,13 @@ def test_wrong_arguments_are_named(arguments, message):
         tiny_model(**arguments)
     with pytest.raises(ValueError, match="method"):
         foc_tf.build_model("fok", tiny_backbone(), 3)
+
+
+def test_what_the_second_view_of_a_labelled_row_shows():
+    for partners in ("same_class", "self"):
+        views = stage_views(tiny_model(partners=partners).views, Stage("fine_tune", 1, 0.1))
+        assert [view.partner for view in views] == ["self", partners, "other_class"]
+    assert [view.partner for view in tiny_model().views][1] == "same_class"  # the paper's
 
 
 def test_a_stage_that_trains_one_head_has_no_turns():

@@ -24,6 +24,9 @@ class FOC(SemiSupervisedModel):
       ce_views: "anchor" (the paper's) or "both": cross-entropy on x1 and x2, half each.
       normal_mi_rows: "all" (the paper's) or "labeled" (the authors' code): rows whose mutual
         information the normal head maximises.
+      partners: what x2 shows where labels are used: "same_class" (the paper's supervised
+        augmentation: another image of the class, for which clusters finer than classes are no gain)
+        or "self" (the image itself, as in unlabelled rows).
       **kwargs: of `SemiSupervisedModel`.
 
     Raises:
@@ -39,6 +42,7 @@ class FOC(SemiSupervisedModel):
         "negatives",
         "ce_views",
         "normal_mi_rows",
+        "partners",
         "alternate_epochs",
         "alternate_steps",
         "unlabeled_ratio",
@@ -60,6 +64,7 @@ class FOC(SemiSupervisedModel):
         negatives="triplet",
         ce_views="anchor",
         normal_mi_rows="all",
+        partners="same_class",
         **kwargs,
     ):
         """See the class."""
@@ -71,7 +76,9 @@ class FOC(SemiSupervisedModel):
         _check_word("negatives", negatives, ("triplet", "shared", "in_batch"))
         _check_word("ce_views", ce_views, ("anchor", "both"))
         _check_word("normal_mi_rows", normal_mi_rows, ("all", "labeled"))
+        _check_word("partners", partners, ("same_class", "self"))
         super().__init__(backbone, k_gt, k, **kwargs)
+        self.partners = partners
         self.lambda_s, self.lambda_ice, self.lambda_u = lambda_s, lambda_ice, lambda_u
         self.negatives, self.ce_views, self.normal_mi_rows = negatives, ce_views, normal_mi_rows
 
@@ -80,7 +87,8 @@ class FOC(SemiSupervisedModel):
         """x1, x2 and, for triplets, x3, with the authors' recipes."""
         views = (
             View("anchor", "self", "affine_cutout"),
-            View("positive", "same_class", "iic"),
+            # Differs from the paper with "self": no supervised augmentation.
+            View("positive", self.partners, "iic"),
             # Differs from the paper with "shared": not an image of its own for every repetition.
             View("negative", "other_class", "center_crop", each_draw=self.negatives == "shared"),
         )
