@@ -24,7 +24,8 @@ SMALL = ["--backbone=small_resnet", "--image_size=16", "--rows=9", "--rounds=3"]
 
 
 def test_every_figure_has_its_rows(tmp_path):
-    only = ",".join(name for name in FIGURES if name != "growth")
+    # The other two, the longest, have tests of their own below.
+    only = ",".join(name for name in FIGURES if name not in ("growth", "augmentation"))
     done = run("benchmark", *SMALL, f"--only={only}", f"--json={tmp_path / 'b.json'}")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
@@ -36,7 +37,7 @@ def test_every_figure_has_its_rows(tmp_path):
         for ratio in (row["ratio"], row["cpu_ratio"]):
             assert ratio is None or 0 < ratio[0] <= ratio[1] <= ratio[2]
     found = {row["figure"].split(":")[0] for row in rows}
-    assert found == {"step", "augmentation", "input", "evaluation", "joint", "prediction"}
+    assert found == {"step", "input", "evaluation", "joint", "prediction"}
 
 
 def test_strong_stands_beside_keras_cv():
