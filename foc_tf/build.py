@@ -1,12 +1,11 @@
 """Building a model by names, and building it again from the JSON beside its weights."""
 
 import inspect
-import json
 import pathlib
 
 import keras
 
-from foc_tf import backbones
+from foc_tf import backbones, checkpoints, files
 from foc_tf.methods import METHODS
 
 
@@ -107,7 +106,8 @@ def load(path):
       The keras.Model with `recipe`, `classes` and `details`, or what tf.saved_model.load gives.
 
     Raises:
-      ValueError: if `path` is neither, or a whole-model file that could execute code.
+      ValueError: if `path` is neither, if a file of the workdir is damaged, or for a whole-model
+        file, which could execute code.
     """
     path = pathlib.Path(path)
     if (path / "saved_model.pb").exists():
@@ -120,8 +120,9 @@ def load(path):
             f"{path}: expected a workdir with best/model.json or a SavedModel with saved_model.pb, "
             "found neither. Train first: python -m foc_tf.train --workdir=..."
         )
-    details = json.loads(recipe_file.read_text(encoding="utf-8"))
+    details = files.read_checked_json(recipe_file)
+    checkpoints.check_best(path / "best", details)
     model = build_model(**details["model"])
-    model.load_weights(str(path / "best" / "model.weights.h5"))
+    model.load_weights(str(path / "best" / checkpoints.WEIGHTS))
     model.classes, model.details = tuple(details["classes"]), details
     return model

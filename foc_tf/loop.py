@@ -1,26 +1,19 @@
 """The staged training run: blocks of epochs, learning rates, validation, history, checkpoints.
 
 Everything that decides what happens next is a function of the history, which every checkpoint
-holds: a run that was stopped goes on as if it had not been.
+holds: a run that was stopped goes on as if it had not been, after a signal from its last step.
 """
 
 import dataclasses
-import math
 import pathlib
 import time
 
-import keras
 import pandas as pd
+import tensorflow as tf
 
-from foc_tf import checkpoints, files
+from foc_tf import checkpoints, failures, files, stopping
+from foc_tf.epochs import Epochs
 from foc_tf.stages import blocks, learning_rate_at
-
-# Mean share of a batch in the largest cluster of the best-spread copy that counts as a collapse.
-_COLLAPSED = 0.999
-
-
-class TrainingFailed(RuntimeError):
-    """Training cannot go on (not finite, collapsed); the message says what to try."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +43,8 @@ class Run:
         methods with views of neighbours need it.
       summaries: `summaries.EpochWriter`, or None.
       verbose: 1 Keras's bar and a line an epoch, 2 the lines alone, 0 silent.
+      keeps_steps: whether SIGTERM and Ctrl-C are answered with a checkpoint inside the epoch. Not
+        for several workers: saving reads variables that live on all of them.
     """
 
     def __init__(
@@ -64,17 +59,19 @@ class Run:
         features=None,
         summaries=None,
         verbose=2,
+        keeps_steps=True,
     ):
         """See the class."""
         self.model, self.feed, self.stages, self.schedule = model, feed, stages, schedule
         self.validate, self.workdir = validate, pathlib.Path(workdir)
         self.details, self.features = details, features
-        self.summaries, self.verbose = summaries, verbose
+        self.summaries, self.verbose, self.keeps_steps = summaries, verbose, keeps_steps
         self.read_from = self.workdir  # other than where this run writes if it is not the chief
         turns = 0 if schedule.alternate_steps else schedule.alternate_epochs
         self.blocks = blocks(stages, model.head_names, turns)
         self.total_epochs = self.blocks[-1].end_epoch
         self.history, self.best, self.stopped_stages = [], None, []
+        self.begun = None  # an epoch that was stopped in its middle, see `save_step`
 
     def resume(self, workdir=None):
         """Loads the newest checkpoint, if any; returns (epochs done, damaged files).
@@ -87,7 +84,7 @@ class Run:
         if state is None:
             return 0, damaged
         self.history, self.best = state["history"], state["best"]
-        self.stopped_stages = state["stopped_stages"]
+        self.stopped_stages, self.begun = state["stopped_stages"], state.get("begun")
         return state["epoch"], damaged
 
     def run(self, epochs_done=0):
@@ -97,6 +94,8 @@ class Run:
           TrainingFailed: if a loss is not finite or all images fall into one cluster.
         """
         previous = self.history[-1]["stage_index"] if self.history else None
+        if self.begun:
+            previous = self.begun["stage_index"]
         for block in self.blocks:
             first = max(block.first_epoch, epochs_done)
             if first >= block.end_epoch or block.stage_index in self.stopped_stages:
@@ -117,19 +116,37 @@ class Run:
         steps, started = self.feed.steps_per_epoch(block), time.perf_counter()
         if self.feed.shows_neighbors(block):
             self.feed.set_neighbors(block, self._neighbors(block, first))
-        self.model.fit(
-            self.feed.batches(self.model, block, first * steps),
-            initial_epoch=first,
-            epochs=block.end_epoch,
-            steps_per_epoch=steps,
-            callbacks=[_Epochs(self, block, started)],
-            verbose=1 if self.verbose == 1 else 0,
-        )
+        begun, self.begun = self.begun, None
+        callback = Epochs(self, block, started, begun)
+        if begun:
+            self._epochs(callback, first, first + 1, steps, begun["step"])
+            first += 1
+        if first < block.end_epoch and block.stage_index not in self.stopped_stages:
+            self._epochs(callback, first, block.end_epoch, steps)
+
+    def _epochs(self, callback, first, end, steps, done=0):
+        """Trains epochs, the first of which has `done` of its steps behind it."""
+        if done == steps:
+            callback.set_model(self.model)
+            callback.on_epoch_begin(first)
+            callback.on_epoch_end(first)
+            return
+        try:
+            self.model.fit(
+                self.feed.batches(self.model, callback.block, first * steps + done),
+                initial_epoch=first,
+                epochs=end,
+                steps_per_epoch=steps - done,
+                callbacks=[callback],
+                verbose=1 if self.verbose == 1 else 0,
+            )
+        finally:
+            stopping.release()
 
     def _neighbors(self, block, first):
         """The table of a stage's neighbours; of a stage that has begun already, its own."""
         index = block.stage_index
-        if first > self._start(block):
+        if first > self._start(block) or self.begun:
             return checkpoints.load_neighbors(self.read_from / "checkpoints", index)
         neighbors = self.model.neighbors(self.features(self.feed.pool(block)))
         checkpoints.save_neighbors(self.workdir / "checkpoints", index, neighbors)
@@ -157,9 +174,18 @@ class Run:
         """First epoch of the block's stage."""
         return sum(stage.epochs for stage in self.stages[: block.stage_index])
 
-    def end_epoch(self, block, epoch, logs, seconds):
-        """Checks, validates and writes history and checkpoint of an epoch just trained."""
+    def check_epoch(self, block, epoch, logs):
+        """Scores on the validation images of an epoch just trained, where it has any.
+
+        Raises:
+          TrainingFailed: if the epoch was a failure.
+        """
         self.check(block, epoch, logs)
+        last = epoch + 1 == self.total_epochs
+        return self.validate() if last or (epoch + 1) % self.schedule.evaluate_every == 0 else {}
+
+    def end_epoch(self, block, epoch, logs, seconds):
+        """Writes history and checkpoint of an epoch just trained; returns its row."""
         row = {
             "epoch": epoch,
             "stage": block.stage.name,
@@ -170,49 +196,41 @@ class Run:
             "images": self.images(block, epoch),
             **{key: float(value) for key, value in logs.items()},
         }
-        if (epoch + 1) % self.schedule.evaluate_every == 0 or epoch + 1 == self.total_epochs:
-            row |= self.validate()
         self.history.append(row)
         self._keep_best(row)
         if self._should_stop(block):
             self.stopped_stages.append(block.stage_index)
             self.model.stop_training = True
         files.write_csv(self.workdir / "history.csv", pd.DataFrame(self.history))
-        state = {
-            "epoch": epoch + 1,
-            "history": self.history,
-            "best": self.best,
-            "stopped_stages": self.stopped_stages,
-        }
-        checkpoints.save(self.workdir / "checkpoints", self.model, state)
+        self._save({"epoch": epoch + 1})
         if self.summaries:
             self.summaries.write(row)
         return row
+
+    def save_step(self, block, epoch, step, seconds):
+        """Writes a checkpoint inside an epoch, after `step` of its steps and some seconds."""
+        tracked = {
+            metric.name: [float(tf.convert_to_tensor(v)) for v in (metric.total, metric.count)]
+            for metric in self.model.metrics
+        }
+        begun = {"step": step, "stage_index": block.stage_index, "seconds": seconds}
+        self._save({"epoch": epoch, "begun": begun | {"tracked": tracked}})
+
+    def _save(self, state):
+        rest = {"history": self.history, "best": self.best, "stopped_stages": self.stopped_stages}
+        checkpoints.save(self.workdir / "checkpoints", self.model, state | rest)
 
     def images(self, block, epoch):
         """Images that pass a backbone in an epoch of the block."""
         begins, turns = epoch == self._start(block), self.schedule.alternate_steps
         return self.feed.passes(block, begins, turns, self.model.passes_per_view)
 
-    def check(self, block, epoch, logs):
+    def check(self, block, epoch, logs, step=None):
         """Raises TrainingFailed if a loss is not finite or a trained head has collapsed."""
-        for name, value in logs.items():
-            if not math.isfinite(value):
-                raise TrainingFailed(
-                    f"{name} is {value} in epoch {epoch + 1} ({block.stage.name}). Try a smaller "
-                    "--learning_rate, or float32 (--mixed_precision=none). "
-                    f"The last good checkpoint stays in {self.workdir / 'checkpoints'}."
-                )
-        for head in block.heads:
-            share = float(logs.get(f"{head}_largest", 0.0))
-            if share >= _COLLAPSED:
-                raise TrainingFailed(
-                    f"collapse in epoch {epoch + 1} ({block.stage.name}): every copy of the {head} "
-                    f"head puts {share:.1%} of the images into one cluster. Try a smaller "
-                    "--learning_rate, --lambda_u=1 or more, a larger --batch_size (2 to 3 times k "
-                    "times repetitions), or weaker augmentation. "
-                    f"The last good checkpoint stays in {self.workdir / 'checkpoints'}."
-                )
+        kept, within = self.workdir / "checkpoints", f"step {step} of " if step else ""
+        when = f"{within}epoch {epoch + 1} ({block.stage.name})"
+        failures.check_finite(logs, when, kept)
+        failures.check_spread(logs, block.heads, when, kept)
 
     def _keep_best(self, row):
         """The best epoch of the last stage, by the mean validation accuracy of its heads."""
@@ -237,34 +255,3 @@ class Run:
         losses = self.losses_so_far(block)
         patience = max(1, round(share * block.stage.epochs))
         return len(losses) - losses.index(min(losses)) > patience
-
-
-class _Epochs(keras.callbacks.Callback):
-    """Hands the ends of epochs to the run.
-
-    The first epoch's time runs from `started`: what is made for the block is part of it.
-    """
-
-    def __init__(self, run, block, started):
-        super().__init__()
-        self.run, self.block, self.started = run, block, started
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.model.optimizer.learning_rate = self.run.learning_rate(self.block, epoch)
-
-    def on_train_batch_end(self, batch, logs=None):
-        if not math.isfinite(logs["loss"]):
-            self.run.check(self.block, len(self.run.history), logs)
-
-    def on_epoch_end(self, epoch, logs=None):
-        seconds = time.perf_counter() - self.started
-        row = self.run.end_epoch(self.block, epoch, self.model.epoch_results(), seconds)
-        if self.run.verbose:
-            scores = [f"{k} {v:.4f}" for k, v in row.items() if k.startswith("val_")]
-            print(
-                f"epoch {epoch + 1}/{self.run.total_epochs} {row['stage']} [{row['heads']}] "
-                f"loss {row['loss']:.4f} {row['images'] / max(seconds, 1e-9):.0f} images/s "
-                + " ".join(scores),
-                flush=True,
-            )
-        self.started = time.perf_counter()  # validation and writing are no training

@@ -8,6 +8,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import app, flags, logging
 
+from foc_tf import stopping
+
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 
@@ -46,15 +48,16 @@ def parse(argv, values=flags.FLAGS):
 
 
 def run(main, values=flags.FLAGS, interrupted="nothing was left half written."):
-    """Runs `main()`: ValueError -> exit 2, RuntimeError and OSError -> 1, Ctrl-C -> 130.
+    """Runs `main()`: ValueError -> exit 2, RuntimeError and OSError -> 1, Ctrl-C 130, SIGTERM 143.
 
     Args:
       main: function without arguments.
       values: the flags; a program whose names are its own has its own `flags.FlagValues`.
-      interrupted: what Ctrl-C tells the user.
+      interrupted: what Ctrl-C and SIGTERM tell the user.
     """
     parse(sys.argv, values)
     logging.set_verbosity(logging.WARNING)
+    stopping.install()
     try:
         main()
     except ValueError as error:
@@ -71,3 +74,6 @@ def run(main, values=flags.FLAGS, interrupted="nothing was left half written."):
     except KeyboardInterrupt:
         log(f"\nstopped; {interrupted}")
         raise SystemExit(EXIT_INTERRUPTED) from None
+    except stopping.Terminated:
+        log(f"\nterminated; {interrupted}")
+        raise SystemExit(stopping.EXIT_TERMINATED) from None

@@ -91,6 +91,7 @@ def make_run(f, workdir, image_set, labels, loader, strategy):
         make_features(f, predictor, loader),
         summaries.EpochWriter(workdir / "tensorboard") if f.tensorboard else None,
         verbose=1 if sys.stdout.isatty() else 2,
+        keeps_steps=distribution.worker().count == 1,
     )
 
 
@@ -180,6 +181,12 @@ def main():
     workdir = pathlib.Path(
         f.workdir or f"runs/{workdirs.run_name(sys.argv, f.dataset, f.data_dir)}"
     )
+    with workdirs.locked(workdir, worker.chief):
+        work(f, workdir, worker, strategy, image_set, labels, left_out)
+
+
+def work(f, workdir, worker, strategy, image_set, labels, left_out):
+    """Trains in a workdir that is this process's own, and scores what came out."""
     choice = prepare_keras(f, workdir, worker)
     loader = pipeline.make_loader(
         image_set.sources,
@@ -209,8 +216,9 @@ def train(run, workdir, worker):
             f"this worker begins after epoch {done} of {workdir}, another elsewhere: all need the "
             "same folder (a shared disk). Start all workers again."
         )
-    if done:
-        program.log(f"going on after epoch {done} of {run.total_epochs} in {workdir}")
+    if done or run.begun:
+        step = f", step {run.begun['step']} of the next," if run.begun else ""
+        program.log(f"going on after epoch {done}{step} of {run.total_epochs} in {workdir}")
     try:
         run.run(done)
     except tf.errors.OpError as error:
@@ -255,4 +263,4 @@ def finish(f, workdir, run, image_set, labels, loader, left_out):
 
 
 if __name__ == "__main__":
-    program.run(main, interrupted="the same command goes on from the last finished epoch.")
+    program.run(main, interrupted="the same command goes on where it stopped.")

@@ -4,7 +4,7 @@ import contextlib
 import pathlib
 import tempfile
 
-from foc_tf import files
+from foc_tf import files, locks, program
 from foc_tf import flags as foc_flags
 
 _FREE = {name for run_only in foc_flags.RUN_ONLY for name in (run_only, f"no{run_only}")}
@@ -40,12 +40,35 @@ def claim(workdir, values):
                 f"{' '.join(sorted(new - old)) or 'defaults'}). Give another --workdir."
             )
         return
-    if workdir.exists() and any(path.name != foc_flags.CACHE for path in workdir.iterdir()):
+    others = {foc_flags.CACHE, locks.NAME}
+    if workdir.exists() and any(path.name not in others for path in workdir.iterdir()):
         raise ValueError(
             f"workdir: {workdir} is not empty and not a run of foc_tf. Give another --workdir."
         )
     with files.replacing(stored, "w") as file:
         file.write(text)
+
+
+@contextlib.contextmanager
+def locked(workdir, chief):
+    """No other run writes to the workdir meanwhile; of several workers the chief holds the lock.
+
+    Raises:
+      ValueError: if another run holds it; names its process and host.
+    """
+    if not chief:
+        yield
+        return
+    made = not workdir.exists()
+    workdir.mkdir(parents=True, exist_ok=True)
+    try:
+        with locks.held(workdir, program.log):
+            yield
+    finally:
+        if made:  # a run that was refused leaves nothing
+            with contextlib.suppress(OSError):
+                (workdir / locks.NAME).unlink(missing_ok=True)
+                workdir.rmdir()
 
 
 @contextlib.contextmanager

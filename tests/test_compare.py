@@ -117,7 +117,7 @@ def test_a_stopped_grid_says_so_and_starts_no_other_run(tmp_path):
     os.killpg(process.pid, signal.SIGINT)
     assert "goes on where it stopped" in process.communicate(timeout=60)[1]
     assert process.returncode == 130
-    assert "goes on from the last finished epoch" in (tmp_path / "grid/a-0.log").read_text()
+    assert "goes on where it stopped" in (tmp_path / "grid/a-0.log").read_text()
     assert not (tmp_path / "grid/b-0.log").exists()
 
 

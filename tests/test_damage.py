@@ -1,143 +1,174 @@
-"""Damaged sources: a message or a listed skip, never another exception, nothing outside the output.
-
-FOC_DAMAGE=2000 runs so many inputs; the seed of a failure is in its message.
-"""
+"""Damaged, foreign and older files of a workdir: refused or passed over, never trained on."""
 
 import json
-import os
-import random
-import shutil
-import time
-import zipfile
+import pathlib
 
+import keras
+import numpy as np
 import pytest
 
-from foc_tf.formats import FORMATS, guess
-from foc_tf.formats.listing import Listing
-from foc_tf.formats.preparing import prepare
-from foc_tf.formats.tree import Tree
-from tests.making import png
-
-COUNT = int(os.environ.get("FOC_DAMAGE", "240"))
-WORDS = [
-    *(b"", b"\0", b"\t", b'"', b"\r", b"\n", b",", b"[t]", b"\xff\xfe", b"\xef\xbb\xbf", b"\xe4"),
-    *(b"../../secret.png", b"/etc/passwd", b"-1", b"1e999", b"nan", b"<&>", b"9" * 400, b"{", b"]"),
-    *(b"\xf0\x9f\x90\x9f", b"a/b/c", b"images", b"fold9/x.png", b"\\\\host\\x", b"\x1b[31m"),
-]
+import foc_tf
+from foc_tf import checkpoints, files
+from tests.cluster_runs import smooth_backbone
 
 
-def sources():
-    """{format: {file: bytes}} of small sound sources."""
-    images = {f"{name}.png": png(i * 30) for i, name in enumerate("abcdef")}
-    rows = [
-        f"{name}.png,{who},{'cat' if i % 2 else 'dog'}"
-        for i, name in enumerate("abcdef")
-        for who in "xyz"
-    ]
-    ecotaxa = [
-        "object_id\timg_file_name\timg_rank\tobject_annotation_status\t"
-        "object_annotation_category\tobject_annotation_date",
-        "\t".join(["[t]"] * 6),
-    ]
-    ecotaxa += [f"o{n}\t{n}.png\t0\tvalidated\tegg<other\t20200101" for n in "abcdef"]
-    folds = {f"fold{i}/{n}.png": png(i) for i, n in enumerate("abcde", 1)}
-    sets = [
-        {
-            "name": "INVALID",
-            "annotations": [{"image_path": name, "class_label": "cop"} for name in folds],
-        }
-    ]
-    nodes = "node_id,parent_id,name\n1,,root\n2,1,egg\n"
-    objects = "node_id,object_id\n" + "".join(f"2,{n}\n" for n in "abcdef")
-    index = "object_id,path\n" + "".join(f"{n},{n}.png\n" for n in "abcdef")
-    text = {
-        "votes": images | {"votes.csv": "\n".join(["image,annotator,label", *rows])},
-        "ecotaxa": images | {"ecotaxa_1.tsv": "\n".join(ecotaxa)},
-        "dcic": folds | {"annotations.json": json.dumps(sets)},
-        "morphocluster": images | {"index.csv": index, "nodes.csv": nodes, "objects.csv": objects},
-        "list": images | {"list.txt": "\n".join(images)},
-        "folder": {
-            f"{'cat' if i % 2 else 'dog'}/{n}": c for i, (n, c) in enumerate(images.items())
-        },
-    }
-    return {
-        kind: {name: c.encode() if isinstance(c, str) else c for name, c in files.items()}
-        for kind, files in text.items()
-    }
+def small(seed=0):
+    model = foc_tf.build_model("foc", smooth_backbone(), 3, k=6, num_sub_heads=1, seed=seed)
+    model.compile(keras.optimizers.Adam(1e-2))
+    return model
 
 
-def damaged(files, rng):
-    """The files with one to five of them changed, cut, renamed, emptied or made one another."""
-    files = dict(files)
-    for _ in range(rng.randint(1, 5)):
-        tables_first = sorted(files, key=lambda n: (n.endswith(".png"), n))
-        name = rng.choice(tables_first[: rng.randint(1, 9)])
-        content = bytearray(files[name])
-        place = rng.randint(0, len(content))
-        action = rng.randrange(7)
-        if action == 0:
-            content[place:place] = rng.choice(WORDS)
-        elif action == 1:
-            del content[place:]
-        elif action == 2:
-            del content[place : place + rng.randint(1, 20)]
-        elif action == 3 and content:
-            content[place % len(content)] = rng.randrange(256)
-        elif action == 4:
-            content = bytearray(files[rng.choice(sorted(files))])
-        elif action == 5:
-            content[place:place] = content[: rng.randint(1, 200)]
+def state(epoch, **more):
+    return {"epoch": epoch, "history": [{"loss": 1.5}], "best": None, **more}
+
+
+def same_weights(one, two):
+    return all(np.array_equal(a, b) for a, b in zip(one.get_weights(), two.get_weights()))
+
+
+@pytest.fixture(scope="module")
+def model():
+    return small()
+
+
+def damaged_copies(content, count, seed):
+    """Copies with one bit turned, cut off somewhere, or with a run of zeros."""
+    rng = np.random.default_rng(seed)
+    # Small members and the zip's own tables are hit as often as the one large array.
+    edge = min(3000, len(content) // 2)
+    for number in range(count):
+        near = rng.integers(edge), len(content) - 1 - rng.integers(edge)
+        place = int((*near, rng.integers(len(content)))[number % 3])
+        if number % 5 == 3:
+            yield f"cut at {place}", content[:place]
+        elif number % 5 == 4:
+            yield f"zeros at {place}", content[:place] + bytes(64) + content[place + 64 :]
         else:
-            files.pop(name)
-            name = rng.choice(["x.png", "y.csv", "ecotaxa_z.tsv", "ü <&>.png", "train/a.png", name])
-        files[name] = bytes(content)
-    return files
+            turned = bytes([content[place] ^ (1 << int(rng.integers(8)))])
+            yield f"bit at {place}", content[:place] + turned + content[place + 1 :]
 
 
-def put(folder, files, as_zip):
-    if as_zip:
-        with zipfile.ZipFile(folder / "in.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, content in files.items():
-                archive.writestr(name, content)
-        return folder / "in.zip"
-    for name, content in files.items():
-        path = folder / "in" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    return folder / "in"
-
-
-def opened(source, kind):
-    """A list is given by itself, all else as a folder or archive."""
-    path = source / "list.txt"
-    return Listing(path) if kind == "list" and path.is_file() else Tree(source)
-
-
-@pytest.mark.parametrize("kind", FORMATS)
-def test_damage_is_said_or_skipped(tmp_path, kind):
-    sound = sources()[kind]
-    outcomes = {"prepared": 0, "refused": 0}
-    for seed in range(-(-COUNT // len(FORMATS))):
-        rng = random.Random(f"{kind} {seed}")
-        folder = tmp_path / str(seed)
-        folder.mkdir()
-        source = put(folder, damaged(sound, rng) if seed else sound, rng.random() < 0.4)
-        if source.suffix == ".zip" and rng.random() < 0.3:
-            content = bytearray(source.read_bytes())
-            content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
-            source.write_bytes(content)
-        before, start = sorted(p.name for p in folder.iterdir()), time.perf_counter()
+def test_no_damaged_checkpoint_is_taken(model, tmp_path):
+    """Each is refused, or the damage does not touch what the file says."""
+    checkpoints.save(tmp_path, model, state(1))
+    (path,) = tmp_path.glob("*.npz")
+    content, whole = path.read_bytes(), checkpoints._read(path)
+    refused = 0
+    for what, damaged in damaged_copies(content, 300, seed=0):
+        path.write_bytes(damaged)
         try:
-            tree = opened(source, kind)
-            read = FORMATS[kind if rng.random() < 0.7 else guess(tree)]
-            result = prepare(tree, folder / "out", read)
+            found = checkpoints._read(path)
+        except checkpoints._Damaged:
+            refused += 1
+            continue
+        assert found[1:] == whole[1:], what
+        assert found[0].keys() == whole[0].keys(), what
+        for name, array in whole[0].items():
+            assert np.array_equal(found[0][name], array), what
+    print(f"checkpoints: 300 damaged, {refused} refused, the others say the same as before")
+    assert refused > 200
+
+
+def test_the_one_before_takes_its_place_and_it_is_said(model, tmp_path):
+    for epoch in (1, 2):
+        checkpoints.save(tmp_path, model, state(epoch))
+    last = tmp_path / "epoch-000002.npz"
+    last.write_bytes(last.read_bytes()[:-100])
+    other = small(seed=1)
+    found, damaged = checkpoints.restore_latest(tmp_path, other)
+    assert found == state(1)
+    assert len(damaged) == 1
+    assert str(last) in damaged[0]
+    assert same_weights(other, model)
+
+
+def test_without_a_whole_one_the_run_does_not_start_anew(model, tmp_path):
+    checkpoints.save(tmp_path, model, state(1))
+    (tmp_path / "epoch-000001.npz").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"all are damaged: .*epoch-000001\.npz.*--workdir"):
+        checkpoints.restore_latest(tmp_path, small())
+
+
+def test_a_checkpoint_inside_an_epoch_is_newer_than_the_epoch_before(model, tmp_path):
+    begun = {"step": 7, "stage_index": 0}
+    for each in (state(9), state(10), state(10, begun=begun)):
+        checkpoints.save(tmp_path, model, each)
+    assert [p.name for p in checkpoints._oldest_first(tmp_path)] == [
+        "epoch-000010.npz",
+        "epoch-000010-step-000007.npz",
+    ]
+    assert checkpoints.restore_latest(tmp_path, small())[0] == state(10, begun=begun)
+    checkpoints.save(tmp_path, model, state(11))
+    assert checkpoints.restore_latest(tmp_path, small())[0] == state(11)
+
+
+@pytest.mark.parametrize("schema", [0, 2])
+def test_another_versions_checkpoint_is_refused(model, tmp_path, monkeypatch, schema):
+    monkeypatch.setattr(checkpoints, "SCHEMA", schema)
+    checkpoints.save(tmp_path, model, state(1))
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match=f"schema {schema}, by another version"):
+        checkpoints.restore_latest(tmp_path, small())
+
+
+def test_another_models_checkpoint_is_refused(model, tmp_path):
+    checkpoints.save(tmp_path, model, state(1))
+    other = foc_tf.build_model("foc", smooth_backbone(), 3, k=7, num_sub_heads=1)
+    other.compile(keras.optimizers.Adam(1e-2))
+    with pytest.raises(ValueError, match="another model"):
+        checkpoints.restore_latest(tmp_path, other)
+
+
+@pytest.fixture
+def best(tmp_path):
+    model = foc_tf.build_model("foc", "small_resnet", 3, k=6, image_size=8, num_sub_heads=1)
+    details = {"model": model.recipe, "classes": ["a", "b", "c"], "epoch": 3}
+    checkpoints.save_best(tmp_path / "best", model, details)
+    assert same_weights(foc_tf.load(tmp_path), model)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["model.weights.h5", "model.json"])
+def test_no_damaged_best_model_is_loaded(best, name):
+    path = best / "best" / name
+    content, refused, total = path.read_bytes(), 0, 60
+    details = files.read_checked_json(best / "best" / "model.json")
+    for what, damaged in damaged_copies(content, total, seed=1):
+        path.write_bytes(damaged)
+        try:
+            if name == "model.json":
+                # White space may differ; what is said may not.
+                assert files.read_checked_json(path) == details, what
+            else:
+                checkpoints.check_best(best / "best", details)
+                assert damaged == content, what
         except ValueError:
-            outcomes["refused"] += 1
-            assert sorted(p.name for p in folder.iterdir()) == before, f"seed {seed}"
-        else:
-            outcomes["prepared"] += 1
-            assert result["images"] == len(list((folder / "out" / "images").rglob("*.*g")))
-        assert time.perf_counter() - start < 5, f"seed {seed}"
-        shutil.rmtree(folder)
-    assert outcomes["prepared"] > 0, outcomes
-    assert kind == "folder" or outcomes["refused"] > 0, outcomes
+            refused += 1
+    print(f"{name}: {total} damaged, {refused} refused, 0 taken")
+    assert refused > total * 0.8
+    path.write_bytes(content[:-10])
+    with pytest.raises(ValueError, match=name):
+        foc_tf.load(best)
+
+
+def test_weights_of_another_epoch_are_not_taken(best):
+    model = foc_tf.build_model("foc", "small_resnet", 3, k=6, image_size=8, num_sub_heads=1, seed=9)
+    kept = (best / "best/model.json").read_text()
+    checkpoints.save_best(best / "best", model, json.loads(kept))
+    (best / "best/model.json").write_text(kept)
+    with pytest.raises(ValueError, match="of another epoch than model.json"):
+        foc_tf.load(best)
+
+
+def test_checked_json_takes_what_has_no_checksum(tmp_path):
+    path = pathlib.Path(tmp_path / "a.json")
+    path.write_text('{"a": 1}')
+    assert files.read_checked_json(path) == {"a": 1}
+    files.write_checked_json(path, {"a": (1, 2.5), "b": "ä"})
+    assert files.read_checked_json(path) == {"a": [1, 2.5], "b": "ä"}
+    path.write_text(path.read_text().replace("2.5", "2.6"))
+    with pytest.raises(ValueError, match=r"a\.json: damaged"):
+        files.read_checked_json(path)
+    path.write_text("[" * 100_000)
+    with pytest.raises(ValueError, match="not JSON"):
+        files.read_checked_json(path)

@@ -12,6 +12,9 @@ FILES = sorted((ROOT / "foc_tf").rglob("*.py"))
 FLOORS = [
     {
         "files",
+        "locks",
+        "stopping",
+        "failures",
         "records",
         "keras_compat",
         "distribution",
@@ -56,7 +59,7 @@ FLOORS = [
         "alignment",
     },
     {"methods", "checkpoints", "data", "summaries"},
-    {"build", "feeding", "source_flags"},
+    {"build", "feeding", "source_flags", "epochs"},
     {"loop"},
     {"evaluate", "features", "from_flags", "serving"},
     {"export", "predicting", "comparing"},

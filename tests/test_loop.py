@@ -4,7 +4,7 @@ import types
 
 import pytest
 
-from foc_tf import loop
+from foc_tf import failures, loop
 from foc_tf.stages import Stage
 
 
@@ -21,9 +21,9 @@ def test_a_collapse_and_nan_are_named(tmp_path, monkeypatch):
     run, _ = make_run(tmp_path, monkeypatch)
     block = run.blocks[1]
     run.check(block, 3, {"loss": 1.0, "normal_largest": 0.2, "over_largest": 0.9})
-    with pytest.raises(loop.TrainingFailed, match="over head puts 100.0% .* one cluster"):
+    with pytest.raises(failures.TrainingFailed, match="over head puts 100.0% .* one cluster"):
         run.check(block, 3, {"loss": 1.0, "normal_largest": 0.2, "over_largest": 1.0})
-    with pytest.raises(loop.TrainingFailed, match=r"over_mi is nan in epoch 4 \(fine_tune\)"):
+    with pytest.raises(failures.TrainingFailed, match=r"over_mi is nan in epoch 4 \(fine_tune\)"):
         run.check(block, 3, {"over_mi": float("nan")})
 
 

@@ -1,0 +1,46 @@
+"""When training cannot go on: a loss that is not finite, or all images in one cluster."""
+
+import math
+
+# Mean share of a batch in the largest cluster of the best-spread copy that counts as a collapse.
+_COLLAPSED = 0.999
+
+
+class TrainingFailed(RuntimeError):
+    """Training cannot go on (not finite, collapsed); the message says what to try."""
+
+
+def check_finite(logs, when, kept):
+    """Raises TrainingFailed if a value is not finite.
+
+    Args:
+      logs: {name: number}.
+      when: words for the message, "step 12 of epoch 3 (pretext)".
+      kept: folder of the checkpoints.
+    """
+    for name, value in logs.items():
+        if not math.isfinite(value):
+            raise TrainingFailed(
+                f"{name} is {value} in {when}. Try a smaller --learning_rate, or float32 "
+                f"(--mixed_precision=none). The last good checkpoint stays in {kept}."
+            )
+
+
+def check_spread(logs, heads, when, kept):
+    """Raises TrainingFailed if a trained head has put all images into one cluster.
+
+    Args:
+      logs: {name: number}, with "<head>_largest".
+      heads: names of the heads that were trained.
+      when: words for the message.
+      kept: folder of the checkpoints.
+    """
+    for head in heads:
+        share = float(logs.get(f"{head}_largest", 0.0))
+        if share >= _COLLAPSED:
+            raise TrainingFailed(
+                f"collapse in {when}: every copy of the {head} head puts {share:.1%} of the "
+                "images into one cluster. Try a smaller --learning_rate, --lambda_u=1 or more, a "
+                "larger --batch_size (2 to 3 times k times repetitions), or weaker augmentation. "
+                f"The last good checkpoint stays in {kept}."
+            )

@@ -1,0 +1,60 @@
+"""Signals that end a program in order: SIGTERM, as schedulers send it, and Ctrl-C.
+
+They raise where the program stands, so that temporary files go. Between `hold` and `release` they
+are only noted: training asks between two steps and keeps the last one. A second signal does not
+wait.
+"""
+
+import signal
+import threading
+
+EXIT_TERMINATED = 128 + signal.SIGTERM
+
+
+class Terminated(BaseException):
+    """SIGTERM came. Like KeyboardInterrupt it passes every `except Exception`."""
+
+
+STOPS = (Terminated, KeyboardInterrupt)
+_RAISES = {signal.SIGTERM: Terminated, signal.SIGINT: KeyboardInterrupt}
+
+
+class _Handler:
+    """Whether signals are held, and what came meanwhile."""
+
+    def __init__(self):
+        self.holds, self.came = False, None
+
+    def __call__(self, number, frame):
+        if not self.holds or self.came:
+            raise _RAISES[number]
+        self.came = _RAISES[number]
+
+
+_handler = _Handler()
+
+
+def install():
+    """Both signals raise one of `STOPS` from now on; without effect outside the main thread."""
+    if threading.current_thread() is threading.main_thread():
+        for number in _RAISES:
+            # What a background job of a script was told to ignore it goes on ignoring.
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, _handler)
+
+
+def hold():
+    """Signals are noted, not raised, until `release`."""
+    _handler.holds = True
+
+
+def asked():
+    """Whether a signal came since `hold`."""
+    return _handler.came is not None
+
+
+def release():
+    """Signals raise again; at once, if one came since `hold`."""
+    came, _handler.holds, _handler.came = _handler.came, False, None
+    if came:
+        raise came
