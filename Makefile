@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CONSTRAINTS := $(shell $(PYTHON) -c 'import sys; print("constraints/tf215.txt" if sys.version_info < (3, 12) else "constraints/keras3.txt")')
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test lint bench clean
+.PHONY: help setup demo test lint bench audit hashes check-hashes fuzz faults clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 10
@@ -30,6 +30,17 @@ lint: setup  ## ruff check and ruff format --check
 bench: setup  ## all figures of speed but growth; the numbers also in runs/benchmark.json
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[bench]'
 	$(BIN)/python -m foc_tf.benchmark --rounds=9 --json=runs/benchmark.json
+
+audit: setup  ## known advisories against the pins, from constraints/advisories.json
+	$(BIN)/python constraints/audit.py
+
+hashes: setup  ## constraints/tf215.hashes.txt anew, after tf215.txt has changed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	echo '# The pins of tf215.txt with the hashes of their files. Made by: make hashes' > constraints/tf215.hashes.txt
+	$(BIN)/uv pip compile --quiet --no-deps --generate-hashes --python-version 3.11 --no-header --no-annotate constraints/tf215.txt >> constraints/tf215.hashes.txt
+
+check-hashes: setup  ## what the registry serves against constraints/tf215.hashes.txt; installs nothing
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --dry-run --ignore-installed --requirement constraints/tf215.hashes.txt
 
 clean:  ## remove .venv, caches and build products; runs/ and export/models/ stay
 	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .coverage .hypothesis

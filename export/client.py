@@ -222,6 +222,13 @@ def find(folder):
     return sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGES and not p.is_dir())
 
 
+def safe(text):
+    """Text that a spreadsheet would compute gets an apostrophe in front."""
+    return (
+        "'" + text if text.lstrip("'").startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text
+    )
+
+
 def main(argv=None):
     """The program: 0 all answered, 1 some refused or not answered, 2 the call is wrong."""
     args = arguments(argv)
@@ -237,7 +244,8 @@ def main(argv=None):
         for done, (path, answer) in enumerate(answers(service, paths, args), start=1):
             inside = args.images.is_dir()
             name = str(path.relative_to(args.images)) if inside else path.name
-            writer.writerow(as_row(name, answer, classes))
+            row = as_row(name, answer, classes)
+            writer.writerow({k: safe(v) if isinstance(v, str) else v for k, v in row.items()})
             failed += "error" in answer
             if done % args.batch == 0 or done == len(paths):
                 file.flush()

@@ -5,7 +5,7 @@ import pathlib
 
 import keras
 
-from foc_tf import backbones, checkpoints, files
+from foc_tf import backbones, checkpoints, files, weights_file
 from foc_tf.methods import METHODS
 
 
@@ -123,6 +123,7 @@ def load(path):
     details = files.read_checked_json(recipe_file)
     checkpoints.check_best(path / "best", details)
     model = build_model(**details["model"])
+    weights_file.check(path / "best" / checkpoints.WEIGHTS)
     model.load_weights(str(path / "best" / checkpoints.WEIGHTS))
     model.classes, model.details = tuple(details["classes"]), details
     return model

@@ -7,6 +7,8 @@ import os
 import pathlib
 import shutil
 
+from foc_tf.spreadsheets import safe
+
 _CHECKSUM = "sha256"
 
 
@@ -93,9 +95,13 @@ def write_json(path, value):
 
 
 def write_csv(path, frame):
-    """Writes a pandas table, atomically."""
+    """Writes a pandas table for people (`spreadsheets.safe`), atomically."""
+    texts = frame.select_dtypes(exclude=["number", "bool"]).columns
+    frame = frame.assign(**{name: frame[name].map(safe) for name in texts})
     with replacing(path, "w") as file:
-        frame.to_csv(file, index=False, float_format="%.6g", lineterminator="\n")
+        frame.rename(columns=safe).to_csv(
+            file, index=False, float_format="%.6g", lineterminator="\n"
+        )
 
 
 def read_json(path):

@@ -4,6 +4,8 @@ import pathlib
 
 import keras
 
+from foc_tf import weights_file
+
 _FILE = "resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5"
 
 
@@ -90,10 +92,11 @@ def load_h5(model, path):
       path: pathlib.Path.
 
     Raises:
-      ValueError: if it is not .h5 or does not fit; names the file.
+      ValueError: if it is not .h5, holds more than weights or does not fit; names the file.
     """
     if path.suffix != ".h5":
         raise ValueError(f"{model.name} takes weights from .h5, found {path}.")
+    weights_file.check(path)
     try:
         model.load_weights(str(path))
     except (OSError, KeyError, ValueError) as error:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from foc_tf import bootstrap, mapping
+from foc_tf.spreadsheets import original
 
 RESAMPLES, LEVEL = 2000, 0.95
 SPLITS = ("val", "fuzzy", "test")
@@ -56,6 +57,7 @@ class Predictions:
     def __init__(self, workdir, classes, split):
         """See the class."""
         table = pd.read_csv(workdir / "predictions.csv", dtype=str, keep_default_na=False)
+        table = table.map(original)
         certain = table["certain"] == "True"
         in_split = certain & (table["split"] == split) if split != "fuzzy" else ~certain
         self._table = table[in_split & (table["reference_class"] != "")]

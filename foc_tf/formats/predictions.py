@@ -15,6 +15,7 @@ import numpy as np
 
 from foc_tf import files
 from foc_tf.formats import dcic, morphocluster
+from foc_tf.spreadsheets import safe
 
 _PART_ROWS = 4096
 
@@ -161,7 +162,7 @@ def csv_rows(p):
 
 def _line(cells):
     buffer = io.StringIO(newline="")
-    csv.writer(buffer, lineterminator="\n").writerow(cells)
+    csv.writer(buffer, lineterminator="\n").writerow(map(safe, cells))
     return buffer.getvalue()
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from foc_tf import annotations, files, records, splitting
 from foc_tf.formats import image_check, merging, naming
+from foc_tf.spreadsheets import safe
 
 
 class Written:
@@ -179,7 +180,8 @@ def _strata(votes, threshold):
 
 def _optional_tables(collection, folder, written, classes):
     if collection.skipped:
-        _csv(folder / "skipped.csv", ("where", "reason"), collection.skipped)
+        listed = (map(safe, row) for row in collection.skipped)  # for people; no program reads it
+        _csv(folder / "skipped.csv", ("where", "reason"), listed)
     first = {}
     same = [
         (name, first[digest])

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from foc_tf import build, files
 from foc_tf.serving import saved_model
+from foc_tf.spreadsheets import original
 
 _BLOCK_BYTES = 2**20
 
@@ -69,8 +70,8 @@ class Model:
         ids = {name: index for index, name in enumerate(self.classes)}
         with open(path, encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
-        known = [ids.get(row["class"], -1) for row in rows]
-        return np.array(known, np.int64), [row["name"] for row in rows]
+        known = [ids.get(original(row["class"]), -1) for row in rows]
+        return np.array(known, np.int64), [original(row["name"]) for row in rows]
 
     def predict(self, encoded):
         """Outputs of some encoded images: dict of arrays with the batch first."""
@@ -149,7 +150,7 @@ def _cluster_classes(folder, classes, k):
     if k:
         with open(folder / "predictions.csv", encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
-                result[int(row["cluster"])] = ids.get(row["cluster_class"], -1)
+                result[int(row["cluster"])] = ids.get(original(row["cluster_class"]), -1)
     return result
 
 

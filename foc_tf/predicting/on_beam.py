@@ -20,6 +20,7 @@ from foc_tf.formats import image_check
 from foc_tf.formats.predictions import Predictions, csv_header, csv_rows
 from foc_tf.formats.tree import Tree
 from foc_tf.predicting import models, streaming
+from foc_tf.spreadsheets import safe
 
 _BAD = "unreadable"
 
@@ -222,7 +223,7 @@ def _predictions(model, items, outputs):
 
 def _line(*cells):
     buffer = io.StringIO(newline="")
-    csv.writer(buffer, lineterminator="\n").writerow(cells)
+    csv.writer(buffer, lineterminator="\n").writerow(map(safe, cells))
     return _text(buffer.getvalue())
 
 

@@ -15,6 +15,7 @@ import pathlib
 import time
 
 from foc_tf import files
+from foc_tf.spreadsheets import safe
 
 _COMMIT_SECONDS = 1.0
 
@@ -215,5 +216,5 @@ def _write(file, content):
 
 def _lines(rows):
     buffer = io.StringIO(newline="")
-    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    csv.writer(buffer, lineterminator="\n").writerows([safe(cell) for cell in row] for row in rows)
     return buffer.getvalue().encode("utf-8", "backslashreplace")

@@ -4,6 +4,8 @@ import pathlib
 
 import pandas as pd
 
+from foc_tf.spreadsheets import original
+
 
 def read(path, num_clusters, classes):
     """Reads a table of names.
@@ -33,7 +35,7 @@ def read(path, num_clusters, classes):
         )
     names, given = [""] * num_clusters, {}
     seen = set()
-    for line, row in enumerate(table.to_dict("records"), start=2):
+    for line, row in enumerate(table.map(original).to_dict("records"), start=2):
         where = f"cluster_names: {path}, line {line}"
         cluster = _cluster(where, row["cluster"].strip(), num_clusters)
         if cluster in seen:
