@@ -175,6 +175,9 @@ def save_best(directory, model, recipe):
     directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=directory) as folder:
         saved = pathlib.Path(folder) / WEIGHTS
+        # HDF5 crashes the process where it cannot write; it adds some kB to every array.
+        arrays = model.get_weights()
+        files.check_room(directory / WEIGHTS, sum(array.nbytes + 8192 for array in arrays))
         model.save_weights(str(saved))
         content = saved.read_bytes()
     with files.replacing(directory / WEIGHTS, needed=len(content)) as file:

@@ -16,9 +16,7 @@ def test_a_held_lock_names_its_holder_and_goes_at_the_end(tmp_path):
         stored = json.loads((tmp_path / locks.NAME).read_text())
         assert (stored["pid"], stored["host"]) == (os.getpid(), socket.gethostname())
         with (
-            pytest.raises(
-                ValueError, match=rf"by process {os.getpid()} on .* remove .*lock"
-            ),
+            pytest.raises(ValueError, match=rf"by process {os.getpid()} on .* remove .*lock"),
             locks.held(tmp_path),
         ):
             pass
