@@ -42,6 +42,9 @@ hashes: setup  ## constraints/tf215.hashes.txt anew, after tf215.txt has changed
 check-hashes: setup  ## what the registry serves against constraints/tf215.hashes.txt; installs nothing
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --dry-run --ignore-installed --requirement constraints/tf215.hashes.txt
 
+fuzz: setup  ## 20,000 and more damaged inputs of every reader, some minutes
+	FOC_FUZZ=1250 $(BIN)/python -m pytest -n 0 -s tests/test_fuzz.py
+
 clean:  ## remove .venv, caches and build products; runs/ and export/models/ stay
 	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .coverage .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -177,7 +177,7 @@ def main():
     folder = pathlib.Path(_OUTPUT.value or workdir)
     previous = folder / "report.json"
     if previous.exists():
-        old = files.read_json(previous)
+        old = report.read(previous)
         extra = {key: old[key] for key in (*kept, "flags") if key in old} | extra
     extra |= {"unreadable": left_out}
     groups = foc_flags.kmeans_k(f, model.k)

@@ -104,6 +104,14 @@ def write_csv(path, frame):
         )
 
 
+def read_text(path):
+    """Text of a UTF-8 file; ValueError that names the file if it is none."""
+    try:
+        return pathlib.Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: damaged, not UTF-8 text ({error.reason}).") from None
+
+
 def read_json(path):
     """Reads JSON; ValueError that names the file if it is not."""
     try:

@@ -77,7 +77,10 @@ def of_run(workdir, *network):
       {"chosen": "none" or "bfloat16", "seconds_of_a_step": of `probe`}; `keep` writes it.
     """
     if (workdir / _FILE).exists():
-        return files.read_json(workdir / _FILE)
+        kept = files.read_json(workdir / _FILE)
+        if not isinstance(kept, dict) or kept.get("chosen") not in ("none", "bfloat16"):
+            raise ValueError(f"{workdir / _FILE}: damaged; give --mixed_precision or remove it.")
+        return kept
     seconds = probe(*network)
     name = "bfloat16" if seconds["bfloat16"] < _WORTH * seconds["none"] else "none"
     return {"chosen": name, "seconds_of_a_step": seconds}

@@ -8,7 +8,7 @@ gives any method as many groups as clusters: it shows what more groups alone do.
 import numpy as np
 import pandas as pd
 
-from foc_tf import cluster_use, mapping, metrics, scoring
+from foc_tf import cluster_use, files, mapping, metrics, scoring
 
 SPLITS = ("val", "fuzzy", "hidden", "test")
 
@@ -203,6 +203,22 @@ class Scorer:
                 value = (scores[protocol] if protocol else scores)["macro_f1"]
                 result["_".join(filter(None, ("fuzzy", head, protocol, "macro_f1")))] = value
         return result
+
+
+def read(path):
+    """A run's report.json.
+
+    Raises:
+      ValueError: if it is none; names it.
+    """
+    found = files.read_json(path)
+    splits = found.get("splits") if isinstance(found, dict) else None
+    if not isinstance(splits, dict) or not all(isinstance(s, dict) for s in splits.values()):
+        raise ValueError(
+            f"{path}: not a report of foc_tf, or damaged: no splits in it. The run's train or "
+            "evaluate command writes it anew once it is removed."
+        )
+    return found
 
 
 def table(splits):

@@ -31,13 +31,15 @@ def claim(workdir, values):
     if stored.exists():
         old, new = (
             {line for line in t.splitlines() if line.lstrip("-").split("=")[0] not in _FREE}
-            for t in (stored.read_text(encoding="utf-8"), text)
+            for t in (files.read_text(stored), text)
         )
         if old != new:
+            there, now = (
+                " ".join(sorted(lines))[:400] or "defaults" for lines in (old - new, new - old)
+            )
             raise ValueError(
-                f"workdir: {workdir} holds a run with other flags (there: "
-                f"{' '.join(sorted(old - new)) or 'defaults'}; now: "
-                f"{' '.join(sorted(new - old)) or 'defaults'}). Give another --workdir."
+                f"workdir: {workdir} holds a run with other flags (there: {there}; now: {now}). "
+                "Give another --workdir."
             )
         return
     others = {foc_flags.CACHE, locks.NAME}

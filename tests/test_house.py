@@ -14,6 +14,7 @@ FLOORS = [
     {
         "files",
         "weights_file",
+        "run_tables",
         "locks",
         "stopping",
         "failures",

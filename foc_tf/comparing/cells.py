@@ -5,7 +5,7 @@ import pathlib
 import re
 import shlex
 
-from foc_tf import files
+from foc_tf import files, report
 from foc_tf.comparing.rows import Choice, says, slug
 
 
@@ -30,7 +30,7 @@ class Cell:
     def report(self):
         """The run's report.json, None before its end."""
         path = self.workdir / "report.json"
-        return files.read_json(path) if path.exists() else None
+        return report.read(path) if path.exists() else None
 
     def beside(self, ending):
         """A file beside the workdir: "command", "log", "failed"."""

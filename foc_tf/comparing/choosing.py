@@ -45,14 +45,20 @@ def validation_score(report):
         raise ValueError(
             "choose: a report.json without trained_heads, by an older version; remove that run."
         )
-    if not report["uses_labels"]:
-        return scores["normal"]["hungarian_accuracy"]
-    accuracy = {
-        "normal": lambda: scores["normal"]["accuracy"],
-        "over": lambda: scores["over"]["train"]["accuracy"],
-    }
-    found = [accuracy[head]() for head in report["trained_heads"]]
-    return sum(found) / len(found)
+    try:
+        if not report["uses_labels"]:
+            return float(scores["normal"]["hungarian_accuracy"])
+        accuracy = {
+            "normal": lambda: scores["normal"]["accuracy"],
+            "over": lambda: scores["over"]["train"]["accuracy"],
+        }
+        found = [float(accuracy[head]()) for head in report["trained_heads"]]
+        return sum(found) / len(found)
+    except (KeyError, TypeError, ValueError, ZeroDivisionError, OverflowError):
+        raise ValueError(
+            "choose: a report.json without the validation scores of the trained heads; damaged, or "
+            "by another version. Remove that run."
+        ) from None
 
 
 def decide(candidates):

@@ -2,7 +2,10 @@
 
 import dataclasses
 
+import numpy as np
 import pandas as pd
+
+from foc_tf import run_tables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,12 +47,16 @@ def reached(history, goal):
     Raises:
       ValueError: if the history has no such column; names those it has.
     """
-    table = pd.read_csv(history)
+    table = run_tables.read(history, ("seconds", "images"))
     if goal.column not in table:
         known = ", ".join(c for c in table if c.startswith(("val_", "fuzzy_")))
         raise ValueError(f"reach: {history} has no column {goal.column!r}; it has {known}.")
+    table = table[["seconds", "images", goal.column]].apply(pd.to_numeric, errors="coerce")
     rows = table.index[table[goal.column] >= goal.value]
     if not len(rows):
         return None
     until = table.loc[: rows[0]]
-    return {"seconds": float(until["seconds"].sum()), "images": int(until["images"].sum())}
+    spent = until[["seconds", "images"]].sum(skipna=False)
+    if not np.isfinite(spent).all():
+        raise ValueError(f"reach: {history}: seconds or images are no numbers; it is damaged.")
+    return {"seconds": float(spent["seconds"]), "images": int(spent["images"])}

@@ -6,13 +6,15 @@ have. Clusters are named once, on the images as they are.
 """
 
 import numpy as np
-import pandas as pd
 
-from foc_tf import bootstrap, mapping
-from foc_tf.spreadsheets import original
+from foc_tf import bootstrap, mapping, run_tables
 
 RESAMPLES, LEVEL = 2000, 0.95
 SPLITS = ("val", "fuzzy", "test")
+_COLUMNS = (
+    *("image", "split", "certain", "reference_class", "normal_class"),
+    *("cluster", "cluster_class"),
+)
 PROTOCOLS = ("train", "crossfit", "oracle")
 
 
@@ -56,19 +58,18 @@ class Predictions:
 
     def __init__(self, workdir, classes, split):
         """See the class."""
-        table = pd.read_csv(workdir / "predictions.csv", dtype=str, keep_default_na=False)
-        table = table.map(original)
+        self.classes = list(classes)
+        self._path = workdir / "predictions.csv"
+        table = run_tables.read(self._path, _COLUMNS)
         certain = table["certain"] == "True"
         in_split = certain & (table["split"] == split) if split != "fuzzy" else ~certain
         self._table = table[in_split & (table["reference_class"] != "")]
-        self._classes = {name: index for index, name in enumerate(classes)} | {"": -1}
-        self.classes = list(classes)
         self.images = self._table["image"].tolist()
         self.labels = self._ids("reference_class")
         self.has_clusters = bool(len(table)) and (table["cluster"] != "").all()
 
     def _ids(self, column):
-        return self._table[column].map(self._classes).to_numpy(np.int64)
+        return run_tables.ids(self._path, self._table[column], self.classes)
 
     def of(self, head):
         """[N] int predicted classes of "normal" or of the clusters under a protocol; -1 = none."""

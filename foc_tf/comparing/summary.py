@@ -16,6 +16,16 @@ def score(report, split, path):
     return value if isinstance(value, (int, float)) else None
 
 
+def _spent(report, what):
+    try:
+        return sum(stage[what] for stage in report["stages"])
+    except (KeyError, TypeError):
+        raise ValueError(
+            f"a report.json does not say the {what} of its stages; damaged, or by another version. "
+            "Remove that run."
+        ) from None
+
+
 def table_cells(grid, decisions):
     """{row: the `cells.Cell` of each seed}, empty while the row's choice is not made."""
     return {
@@ -47,8 +57,8 @@ def summarise(grid, decisions, split, scores, goal=None):
         values = {path: [score(r, split, path) for r in reports] for path in scores}
         result[row] = {
             "seeds": len(reports),
-            "images": [sum(s["images"] for s in r["stages"]) for r in reports],
-            "seconds": [round(sum(s["seconds"] for s in r["stages"]), 1) for r in reports],
+            "images": [_spent(r, "images") for r in reports],
+            "seconds": [round(_spent(r, "seconds"), 1) for r in reports],
             **{path: [v for v in found if v is not None] for path, found in values.items()},
             "missing": _missing(grid, row, cells),
         }

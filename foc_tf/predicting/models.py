@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
-from foc_tf import build, files
+from foc_tf import build, report, run_tables
 from foc_tf.serving import saved_model
 from foc_tf.spreadsheets import original
 
@@ -134,9 +134,12 @@ def _best_sub_heads(folder, model):
     """{head: best copy} as the report has it."""
     if model.num_sub_heads == 1:
         return dict.fromkeys(model.head_names, 0)
-    for scores in files.read_json(folder / "report.json").get("splits", {}).values():
-        if all("sub_head" in scores.get(head, {}) for head in model.head_names):
-            return {head: scores[head]["sub_head"] for head in model.head_names}
+    known = range(model.num_sub_heads)
+    for scores in report.read(folder / "report.json")["splits"].values():
+        heads = [scores.get(head) for head in model.head_names]
+        found = [head.get("sub_head") if isinstance(head, dict) else None for head in heads]
+        if all(isinstance(copy, int) and copy in known for copy in found):
+            return dict(zip(model.head_names, found))
     raise ValueError(
         f"model: {folder}/report.json scores no split, so it does not say which sub-head is best; "
         f"run python -m foc_tf.export --workdir={folder} and give --model its SavedModel."
@@ -145,12 +148,15 @@ def _best_sub_heads(folder, model):
 
 def _cluster_classes(folder, classes, k):
     """[K] int: what predictions.csv calls each cluster; -1 for clusters without a class."""
-    ids = {name: index for index, name in enumerate(classes)}
-    result = np.full(k, -1, np.int64)
+    result, path = np.full(k, -1, np.int64), folder / "predictions.csv"
     if k:
-        with open(folder / "predictions.csv", encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                result[int(row["cluster"])] = ids.get(original(row["cluster_class"]), -1)
+        table = run_tables.read(path, ("cluster", "cluster_class"))
+        known = table["cluster"].isin([str(cluster) for cluster in range(k)])
+        if not known.all():
+            found = str(table["cluster"][~known].iloc[0])[:80]
+            raise ValueError(f"{path}: cluster: expected 0 to {k - 1}, found {found!r}.")
+        clusters = table["cluster"].astype(np.int64).to_numpy()
+        result[clusters] = run_tables.ids(path, table["cluster_class"], classes)
     return result
 
 

@@ -68,7 +68,7 @@ class Partial:
                     "knows what it is; remove it or give another --output."
                 )
             return False
-        stored = files.read_json(self._state_path)
+        stored = _checked(self._state_path, self._state)
         if not self.path.exists() and not (stored["complete"] and self.output.exists()):
             return False
         others = [key for key in self._work if stored["work"].get(key) != self._work[key]]
@@ -175,6 +175,22 @@ class Partial:
             for file in (self._file, self._bad):
                 if file:
                     file.close()
+
+
+def _checked(path, counts):
+    """The stored state; ValueError if it is none."""
+    stored = files.read_json(path)
+    good = isinstance(stored, dict) and isinstance(stored.get("work"), dict)
+    good = good and isinstance(stored.get("complete"), bool)
+    if not good or not all(_is_count(stored.get(key)) for key in counts):
+        raise ValueError(
+            f"output: {path} is damaged. Remove it and the .partial file beside it to start anew."
+        )
+    return stored
+
+
+def _is_count(value):
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**62
 
 
 def _opened(path, size):
