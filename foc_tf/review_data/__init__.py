@@ -10,8 +10,8 @@ data set was, starts at once, and works after the data set was moved or on anoth
 - `arrays.npz`: votes, training labels, features as at most 32 principal components.
 - `thumbnails.bin`: all pictures, small, in one file (`thumbnails`).
 
-What that costs stands beside `thumbnails.SIDE`. Pictures made at the first review would cost nothing
-in runs that nobody looks at, but could not be made once the data set has moved.
+What that costs stands beside `thumbnails.SIDE`. Pictures made at the first review would cost
+nothing in runs that nobody looks at, but could not be made once the data set has moved.
 
 The pictures are copies of the data set's images and under its licence, which `about.json` repeats:
 who may not pass on the images may not pass on the workdir either.
