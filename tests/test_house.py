@@ -21,6 +21,7 @@ FLOORS = [
         "views",
         "splitting",
         "cluster_use",
+        "projection",
     },
     {
         "formats",
@@ -33,12 +34,12 @@ FLOORS = [
         "program",
         "flags",
     },
-    {"model", "datasets", "picture", "precision", "report", "workdirs"},
+    {"model", "datasets", "picture", "precision", "report", "workdirs", "review_data"},
     {"methods", "checkpoints", "data", "summaries"},
     {"build", "feeding", "source_flags"},
     {"loop"},
     {"evaluate", "features", "from_flags", "serving"},
-    {"export", "predicting", "benchmarks"},
+    {"export", "predicting", "benchmarks", "reviewing"},
     {"train", "prepare", "predict", "compare", "benchmark"},
 ]
 
