@@ -12,31 +12,11 @@ NEW_CLASS, IGNORE = "new_class", "ignore"
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
-    """What decisions are about: the images of a run and their clusters.
-
-    Attributes:
-      ids: [N] names of the images.
-      clusters: [N] int, 0 .. K - 1.
-      num_clusters: K.
-    """
-
-    ids: np.ndarray
-    clusters: np.ndarray
-    num_clusters: int
-
-    def __post_init__(self):
-        """Keeps the places of the names."""
-        places = {name: index for index, name in enumerate(self.ids)}
-        object.__setattr__(self, "places", places)
-
-
-@dataclasses.dataclass(frozen=True)
 class State:
     """One expert's view of a run; never changed, `apply` makes a new one.
 
     Attributes:
-      run: `Run`.
+      run: `run_data.RunData`.
       groups: [N] int, group of each image.
       misfit: [N] bool, marked as not fitting its group.
       merged: {group: the group it went into}.
@@ -48,7 +28,7 @@ class State:
       visited: the group looked at last, or None.
     """
 
-    run: Run
+    run: object
     groups: np.ndarray
     misfit: np.ndarray
     merged: dict = dataclasses.field(default_factory=dict)
@@ -71,12 +51,12 @@ class State:
 
     def consistent(self):
         """[N] bool: neither marked nor split off from where its cluster is now."""
-        return ~self.misfit & (self.groups == self.homes()[self.run.clusters])
+        return ~self.misfit & (self.groups == self.homes()[self.run.cluster])
 
     def rated(self):
         """[N] bool: of a cluster that was looked through."""
         done = np.array([self.root(c) in self.done for c in range(self.run.num_clusters)], bool)
-        return done[self.run.clusters]
+        return done[self.run.cluster]
 
     def existing(self):
         """Sorted list of the groups that were not merged away: clusters and splits."""
@@ -86,7 +66,7 @@ class State:
 
 def start(run):
     """The state before any decision."""
-    return State(run, np.array(run.clusters, np.int64), np.zeros(len(run.ids), bool))
+    return State(run, np.array(run.cluster, np.int64), np.zeros(len(run.ids), bool))
 
 
 def _group(state, arguments, key="group"):
@@ -104,7 +84,7 @@ def _images(state, arguments):
     if not isinstance(names, list) or not names:
         raise ValueError(f"images: expected a list of names, found {str(names)[:80]}.")
     try:
-        return np.array([state.run.places[name] for name in names], np.int64)
+        return np.array([state.run.index[name] for name in names], np.int64)
     except (KeyError, TypeError) as error:
         raise ValueError(f"images: the run has no image {error.args[0]!r}.") from None
 
@@ -244,7 +224,7 @@ def replay(run, decisions, expert):
     """One expert's state.
 
     Args:
-      run: `Run`.
+      run: `run_data.RunData`.
       decisions: list of `decisions.Decision`, of all experts.
       expert: whose.
 
