@@ -40,7 +40,7 @@ FLOORS = [
     {"loop"},
     {"evaluate", "features", "from_flags", "serving"},
     {"export", "predicting", "benchmarks", "reviewing"},
-    {"train", "prepare", "predict", "compare", "benchmark"},
+    {"train", "prepare", "predict", "compare", "benchmark", "review"},
 ]
 
 
@@ -95,6 +95,7 @@ def test_flags_stop_at_the_programs():
         "compare.py",
         "predict.py",
         "source_flags.py",
+        "review.py",
     }
 
 
