@@ -1,4 +1,4 @@
-"""Labels back: the next round's data set, names of clusters, EcoTaxa's and MorphoCluster's files."""
+"""Labels back: the next data set, names of clusters, EcoTaxa's and MorphoCluster's files."""
 
 import csv
 import json
