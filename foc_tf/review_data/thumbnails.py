@@ -138,6 +138,11 @@ class Thumbnails:
             raise ValueError(f"{path}: damaged, or not of these {self._count} images.")
         return places
 
+    @property
+    def sizes(self):
+        """[N] int64 bytes of each picture."""
+        return np.diff(self._places)
+
     def __len__(self):
         return self._count
 

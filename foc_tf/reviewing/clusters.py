@@ -39,6 +39,11 @@ class Cluster:
         """Number of images."""
         return len(self.members)
 
+    @property
+    def named_class(self):
+        """Its class: by the labelled training images, else by its own votes, else -1."""
+        return self.trained_class if self.trained_class >= 0 else self.voted_class
+
 
 def describe(run, similar=5):
     """The clusters of a run that have images.
