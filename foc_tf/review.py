@@ -5,13 +5,15 @@
     python -m foc_tf.review --workdir=runs/mine --compare=runs/other --scores
     python -m foc_tf.review --workdir=runs/mine --compare=runs/other --simulate=0.5
     python -m foc_tf.review --workdir=runs/mine --results=data/next
+    python -m foc_tf.review --workdir=runs/mine --report=mine.html
     python -m foc_tf.review --workdir=runs/mine --ecotaxa=update.tsv --morphocluster=tree.zip
 
 The first opens a page in the browser (pip install foc_tf[review]); every decision is in
 <workdir>/review/decisions.jsonl before the page says "saved". The others need no browser: table 3's
 consistency of the experts (--scores) or of a stand-in made of the votes (--simulate), a prepared
-dataset for the next round of training (--results), tables for EcoTaxa and MorphoCluster. Names of
-clusters go to <workdir>/review/cluster_names.csv with any of the last three, for the next export.
+dataset for the next round of training (--results), tables for EcoTaxa and MorphoCluster, a page to mail (--report). Names of clusters go to
+<workdir>/review/cluster_names.csv with any of --results, --ecotaxa, --morphocluster, for the next
+export.
 """
 
 import getpass
@@ -32,6 +34,7 @@ from foc_tf.reviewing import (
     labels,
     next_round,
     ratings,
+    report_page,
     results,
     run_data,
     state,
@@ -95,6 +98,7 @@ _define(
     None,
     "Data set of the run, if it has moved. (results, ecotaxa, morphocluster)",
 )
+_define(flags.DEFINE_string, "report", None, "HTML page to write: scores, plots, galleries.")
 _define(flags.DEFINE_string, "ecotaxa", None, "EcoTaxa's update table to write.")
 _define(flags.DEFINE_string, "morphocluster", None, "MorphoCluster's tree (zip) to write.")
 
@@ -106,7 +110,9 @@ def main():
         raise ValueError("workdir: give --workdir=<folder of a training run>.")
     run = run_data.read(f.workdir)
     others = [run_data.read(folder) for folder in f.compare]
-    wanted = False
+    wanted = bool(f.report)
+    if f.report:
+        _write_report(f, run)
     if f.scores or f.simulate is not None:
         wanted = True
         _print_scores(f, [run, *others])
@@ -130,6 +136,16 @@ def _found(f, run):
             f"{', '.join(experts) or 'nobody'}."
         )
     return {expert: state.replay(run, made, expert) for expert in f.experts or experts}
+
+
+def _write_report(f, run):
+    found, names = _found(f, run), {}
+    if len(found) == 1:
+        (own,) = found.values()
+        names = {c: own.names[g] for c, g in enumerate(own.homes().tolist()) if g in own.names}
+    elif found:
+        program.log("note: no names of clusters: give one of --experts=" + " or ".join(found))
+    print(f"report: {report_page.write_report(run.workdir, f.report, names)}")
 
 
 def _print_scores(f, runs):

@@ -46,7 +46,7 @@ def of_groups(found, classes):
             if labels[group] not in classes:
                 raise ValueError(f"cluster {group}: {labels[group]!r} is no class of the run.")
         elif found.sent.get(group) == state.NEW_CLASS:
-            name = " ".join(found.names.get(group, "").split())
+            name = found.names.get(group, "")
             if not name:
                 raise ValueError(
                     f"cluster {group} was sent to a new class and has no name: name it, which "

@@ -1,10 +1,10 @@
 """A run under review: what is on the disk and what it means, in step."""
 
+import threading
+
 import numpy as np
 
 from foc_tf.reviewing import decisions, state
-
-LONGEST_NAME = 200
 
 
 class Session:
@@ -24,6 +24,8 @@ class Session:
     def __init__(self, run):
         """See the class."""
         self.run, self.log, self._states = run, decisions.Log(run.workdir), {}
+        # A server answers several browsers at once.
+        self._lock = threading.RLock()
         try:
             for expert in state.experts(self.log.decisions):
                 self.state(expert)
@@ -55,29 +57,36 @@ class Session:
           ValueError: if it is not possible; nothing was written.
           OSError: if it could not be written; the state is as before.
         """
-        after = state.apply(self.state(expert), action, arguments)
-        self.log.append(expert, action, arguments)
-        self._states[expert] = after
+        with self._lock:
+            after = state.apply(self.state(expert), action, arguments)
+            self.log.append(expert, action, arguments)
+            self._states[expert] = after
         return after
 
     def split(self, expert, group, images):
         """Splits images off into a new group; returns its number."""
-        # Numbers of undone splits are not used again: a line of the log means one group.
-        used = [
-            d.arguments["into"]
-            for d in self.log.decisions
-            if d.action == "split" and d.expert == expert
-        ]
-        into = max([self.run.num_clusters - 1, *used]) + 1
-        self.decide(expert, "split", {"group": group, "images": images, "into": into})
+        with self._lock:
+            # Numbers of undone splits are not used again: a line of the log means one group.
+            used = [
+                d.arguments["into"]
+                for d in self.log.decisions
+                if d.action == "split" and d.expert == expert
+            ]
+            into = max([self.run.num_clusters - 1, *used]) + 1
+            self.decide(expert, "split", {"group": group, "images": images, "into": into})
         return into
+
+    def last(self, expert):
+        """The expert's decision that `undo` would take back, or None."""
+        return state.last_standing(state.standing(self.log.decisions, expert))
 
     def undo(self, expert):
         """Takes back the expert's last decision; returns it, or None if there is none."""
-        last = state.last_standing(state.standing(self.log.decisions, expert))
-        if last is not None:
-            self.log.append(expert, "undo", {"number": last.number})
-            self._states[expert] = state.replay(self.run, self.log.decisions, expert)
+        with self._lock:
+            last = self.last(expert)
+            if last is not None:
+                self.log.append(expert, "undo", {"number": last.number})
+                self._states[expert] = state.replay(self.run, self.log.decisions, expert)
         return last
 
     def names(self, images):

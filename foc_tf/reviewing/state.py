@@ -9,6 +9,7 @@ import dataclasses
 import numpy as np
 
 NEW_CLASS, IGNORE = "new_class", "ignore"
+LONGEST_NAME = 200
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +98,9 @@ def _word(arguments, key, allowed=None):
 
 
 def _name(state, arguments):
-    group, name = _group(state, arguments), _word(arguments, "name").strip()
+    group, name = _group(state, arguments), " ".join(_word(arguments, "name").split())
+    if len(name) > LONGEST_NAME:
+        raise ValueError(f"name: expected at most {LONGEST_NAME} characters, found {len(name)}.")
     names = {g: n for g, n in state.names.items() if g != group} | ({group: name} if name else {})
     return dataclasses.replace(state, names=names)
 
