@@ -24,6 +24,7 @@ FLOORS = [
         "method_flags",
         "kmeans",
         "bootstrap",
+        "projection",
     },
     {
         "formats",
@@ -54,12 +55,13 @@ FLOORS = [
         "consistency",
         "overclustering",
         "alignment",
+        "review_data",
     },
     {"methods", "checkpoints", "data", "summaries"},
     {"build", "feeding", "source_flags"},
     {"loop"},
     {"evaluate", "features", "from_flags", "serving"},
-    {"export", "predicting", "comparing"},
+    {"export", "predicting", "comparing", "reviewing"},
     {"benchmarks"},
     {"train", "prepare", "predict", "compare", "benchmark"},
 ]
