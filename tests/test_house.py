@@ -63,7 +63,7 @@ FLOORS = [
     {"evaluate", "features", "from_flags", "serving"},
     {"export", "predicting", "comparing", "reviewing"},
     {"benchmarks"},
-    {"train", "prepare", "predict", "compare", "benchmark"},
+    {"train", "prepare", "predict", "compare", "benchmark", "review"},
 ]
 
 
@@ -119,6 +119,7 @@ def test_flags_stop_at_the_programs():
         "compare.py",
         "predict.py",
         "source_flags.py",
+        "review.py",
     }
 
 
