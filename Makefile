@@ -27,8 +27,9 @@ lint: setup  ## ruff check and ruff format --check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-bench: setup  ## a training step against the bare backbone, in one run
-	$(BIN)/python -m foc_tf.benchmark
+bench: setup  ## all figures of speed but growth; the numbers also in runs/benchmark.json
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[bench]'
+	$(BIN)/python -m foc_tf.benchmark --rounds=9 --json=runs/benchmark.json
 
 clean:  ## remove .venv, caches and build products; runs/ and export/models/ stay
 	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .coverage .hypothesis

@@ -2,6 +2,7 @@
 
     python -m foc_tf.benchmark
     python -m foc_tf.benchmark --only=step,input --backbone=efficientnet_lite0
+    python -m foc_tf.benchmark --only=growth --plots=export/plots
 
 Rounds are interleaved, so that a busy machine slows all alike; medians and quartiles are printed as
 Markdown and written to --json. `imgaug` (extra [bench]) is measured beside where it is installed.
@@ -15,10 +16,11 @@ from foc_tf import program
 
 # isort: split
 
+import tensorflow as tf
 from absl import flags
 
 from foc_tf import evaluate, files
-from foc_tf.benchmarks import DEFAULT, FIGURES
+from foc_tf.benchmarks import DEFAULT, FIGURES, plotting
 from foc_tf.benchmarks.timing import Options, markdown
 
 FLAGS = flags.FlagValues()
@@ -29,6 +31,7 @@ flags.DEFINE_string("backbone", "resnet50v2", "Of step, input, evaluation.", fla
 flags.DEFINE_integer("image_size", 64, "Side of the images in pixels.", flag_values=FLAGS)
 flags.DEFINE_integer("rows", 48, "Rows of a batch.", flag_values=FLAGS)
 flags.DEFINE_integer("rounds", 15, "Timed rounds.", flag_values=FLAGS)
+flags.DEFINE_string("plots", None, "Folder for growth's plots, as SVG.", flag_values=FLAGS)
 flags.DEFINE_string("json", None, "File for the same numbers as JSON.", flag_values=FLAGS)
 
 
@@ -40,7 +43,11 @@ def main():
         raise ValueError(f"only: expected some of {', '.join(FIGURES)}, found {unknown[0]!r}.")
     if f.rows % 3 or f.rows < 9:
         raise ValueError(f"rows: expected a multiple of 3 from 9 on, found {f.rows}.")
-    options = Options(f.backbone, f.image_size, f.rows, f.rounds)
+    if f.plots:
+        plotting.check()
+    options = Options(f.backbone, f.image_size, f.rows, f.rounds, f.plots)
+    # Every function is traced once, on purpose.
+    tf.get_logger().setLevel("ERROR")
     rows = []
     for name in f.only:
         program.log(f"timing {name}")

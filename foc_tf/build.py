@@ -41,7 +41,7 @@ def build_model(
     """
     if method not in METHODS:
         raise ValueError(f"method: expected one of {', '.join(METHODS)}, found {method!r}.")
-    known = _parameters(METHODS[method])
+    known = parameters(METHODS[method])
     for name in hyperparameters:
         if name not in known:
             raise ValueError(
@@ -84,10 +84,13 @@ def init_backbone(model, workdir):
                 f"init_from: {name} is {there!r} in {workdir} and {here!r} here; they must be "
                 "equal."
             )
-    model.backbone.set_weights(other.backbone.get_weights())
+    weights = other.served_backbone.get_weights()
+    for part in (model.backbone, model.served_backbone):
+        part.set_weights(weights)
 
 
-def _parameters(cls):
+def parameters(cls):
+    """Names of a method's hyperparameters: those of its own constructor and of the base's."""
     names = set(inspect.signature(cls.__init__).parameters)
     names |= set(inspect.signature(cls.__mro__[1].__init__).parameters)
     return names - {"self", "backbone", "k_gt", "kwargs", "name"}

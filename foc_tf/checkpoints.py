@@ -81,6 +81,32 @@ def _assign(path, model, arrays):
         variable.assign(value)
 
 
+def save_neighbors(directory, stage_index, neighbors):
+    """Writes a stage's [P, n] int table of neighbours beside the checkpoints."""
+    with files.replacing(_neighbors_path(directory, stage_index)) as file:
+        np.save(file, neighbors)
+
+
+def load_neighbors(directory, stage_index):
+    """The table that `save_neighbors` wrote.
+
+    Raises:
+      ValueError: if it is missing or damaged.
+    """
+    path = _neighbors_path(directory, stage_index)
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ValueError(
+            f"{path}: the neighbours of the stage that this run stopped in cannot be read "
+            f"({error}). Give another --workdir, or remove the checkpoints to start anew."
+        ) from None
+
+
+def _neighbors_path(directory, stage_index):
+    return pathlib.Path(directory) / f"neighbors-{stage_index}.npy"
+
+
 def reset_optimizer(model):
     """Zeroes the optimizer's moments and step count; learning rate and loss scale stay."""
     rate = float(model.optimizer.learning_rate.numpy())

@@ -4,24 +4,20 @@ Every run has its own workdir below --root and goes on where it was stopped; a r
 there is not run again. The table is made from the reports, so it can be looked at in between.
 """
 
-import contextlib
 import pathlib
-import re
-import shlex
-import statistics
-import subprocess
-import sys
 
 from absl import flags
 
 from foc_tf import files, program
+from foc_tf.comparing import reaching, running, significance, summary, tables
+from foc_tf.comparing import rows as rows_lib
+from foc_tf.comparing.cells import Grid
 
 FLAGS = flags.FlagValues()
-_SECONDS_TO_STOP = 20
 
 
-def _define(define, name, default, text):
-    define(name, default, text, flag_values=FLAGS)
+def _define(define, name, default, text, **kwargs):
+    define(name, default, text, flag_values=FLAGS, **kwargs)
 
 
 _define(flags.DEFINE_string, "base", None, "Flagfile of train that all rows share.")
@@ -31,168 +27,125 @@ _define(
     [],
     'A row: its name, a colon and the flags of train that it adds, "no MI: --lambda_u=0". Repeat.',
 )
-_define(flags.DEFINE_list, "seeds", ["0", "1", "2"], "Seeds of every row.")
-_define(flags.DEFINE_string, "root", None, "Folder of the runs and of table.md and table.json.")
+_define(
+    flags.DEFINE_list,
+    "seeds",
+    ["0", "1", "2"],
+    "Seeds of every row; the first one decides --choose.",
+)
+_define(
+    flags.DEFINE_string,
+    "choose",
+    None,
+    "A flag of train and values, learning_rate=3e-4,1e-3,3e-3: every row takes the value with the "
+    "best validation score at the first seed, and the other seeds run with it. The score, the same "
+    "for all rows, is the mean accuracy on the certain validation images of the heads that the "
+    "last stage trained (clusters named by the labelled training images); of a run without labels "
+    "the normal head's under the best one-to-one matching. A row that says the flag keeps its own.",
+)
+_define(
+    flags.DEFINE_float,
+    "budget_minutes",
+    None,
+    "After so many minutes no other run is started; the table says what is missing, and the same "
+    "command goes on. Default: no limit.",
+    lower_bound=0,
+)
+_define(
+    flags.DEFINE_string, "root", None, "Folder of the runs and of table.md, table.csv, table.json."
+)
 _define(flags.DEFINE_string, "data_dir", None, "Given to every run, instead of the base's own.")
 _define(flags.DEFINE_string, "split", "fuzzy", "Whose scores the table shows: fuzzy, val, test ...")
 _define(
     flags.DEFINE_list,
     "scores",
     ["normal.macro_f1", "over.train.macro_f1", "over.crossfit.macro_f1", "over.oracle.macro_f1"],
-    "Columns: paths of numbers in the report's split.",
+    "Columns: paths of numbers in the report's split, also over.vote_consistency, "
+    "kmeans.vote_consistency, original.normal.macro_f1 ...",
+)
+_define(
+    flags.DEFINE_string,
+    "reference",
+    None,
+    "A row's name: the table then shows the others' differences to it, with a 95 % interval by "
+    "resampling the images.",
+)
+_define(
+    flags.DEFINE_list,
+    "bootstrap",
+    ["normal.macro_f1", "over.crossfit.macro_f1"],
+    "Scores of the reference that the others are compared with, by the same score or, in rows "
+    "without clusters, by their normal head's: normal, over.train, over.crossfit, over.oracle with "
+    ".macro_f1 or .accuracy.",
+)
+_define(
+    flags.DEFINE_string,
+    "reach",
+    None,
+    "A column of history.csv and a value, fuzzy_over_crossfit_macro_f1=0.5: the table then shows "
+    "after how many seconds of training and images passed the runs first had it, medians. Give "
+    "the runs --evaluate_every=1.",
 )
 _define(flags.DEFINE_bool, "run", True, "Run what is missing; --norun only makes the table.")
 
 
-def parse_rows(texts):
-    """{name: list of flags} of --row.
+def make_grid(f):
+    """The grid that the flags ask for.
 
     Raises:
-      ValueError: if a row has no name, no dash before a flag, or a name that another has.
+      ValueError: if a flag is missing or wrong; names it.
     """
-    rows = {}
-    for text in texts:
-        name, colon, rest = text.partition(":")
-        name, words = name.strip(), shlex.split(rest)
-        if not name or not colon or not all(word.startswith("-") for word in words):
-            raise ValueError(f"row: expected 'name: --flag=value ...', found {text!r}.")
-        if _slug(name) in map(_slug, rows):
-            raise ValueError(f"row: {name!r} stands twice (or differs in signs only); rename one.")
-        rows[name] = words
-    if not rows:
-        raise ValueError("row: give at least one --row='name: --flag=value ...'.")
-    return rows
-
-
-def _slug(name):
-    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
-
-
-def command(base, words, seed, workdir, data_dir=None):
-    """Arguments of the run of a cell."""
-    extra = [f"--data_dir={data_dir}"] if data_dir else []
-    return [
-        *(f"--flagfile={base}", *words, *extra),
-        *(f"--seed={seed}", f"--workdir={workdir}", "--noexport"),
-    ]
-
-
-def claim(workdir, arguments):
-    """Notes what a cell is run with, or checks that it is what the cell was run with.
-
-    Raises:
-      ValueError: if the cell was made with other arguments.
-    """
-    note = workdir.with_name(f"{workdir.name}.command")
-    text = " ".join(map(shlex.quote, arguments)) + "\n"
-    if note.exists() and note.read_text(encoding="utf-8") != text:
-        raise ValueError(
-            f"root: {workdir} was made by {note.read_text(encoding='utf-8').strip()!r}, the row "
-            f"now says {text.strip()!r}. Give another --root, or remove that run."
-        )
-    with files.replacing(note, "w") as file:
-        file.write(text)
-
-
-def score(report, split, path):
-    """A number of a report, None where the split, the head or the score is missing."""
-    value = report["splits"].get(split, {})
-    for key in path.split("."):
-        value = value.get(key) if isinstance(value, dict) else None
-    return value if isinstance(value, (int, float)) else None
-
-
-def summarise(rows, workdirs, split, scores):
-    """{row: {"seeds": n, score: [values]}} of the reports that are there."""
-    result = {}
-    for name in rows:
-        reports = [
-            files.read_json(w / "report.json")
-            for w in workdirs[name]
-            if (w / "report.json").exists()
-        ]
-        values = {path: [score(r, split, path) for r in reports] for path in scores}
-        result[name] = {"seeds": len(reports)} | {
-            path: [v for v in found if v is not None] for path, found in values.items()
-        }
-    return result
-
-
-def table(summary, scores, split):
-    """The Markdown table: mean and standard deviation over the seeds."""
-    lines = [
-        f"| {split} | runs | " + " | ".join(scores) + " |",
-        "| --- | --- |" + " --- |" * len(scores),
-    ]
-    for name, found in summary.items():
-        cells = [_cell(found[path]) for path in scores]
-        lines.append(f"| {name} | {found['seeds']} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def _cell(values):
-    if not values:
-        return "-"
-    spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.3f}{spread}"
-
-
-def _check_seeds(seeds):
-    if not seeds or not all(re.fullmatch(r"\d+", seed) for seed in seeds):
-        raise ValueError(f"seeds: expected whole numbers, 0,1,2, found {','.join(seeds)!r}.")
-
-
-def main():
-    """The program."""
-    f = FLAGS
-    rows = parse_rows(f.row)
-    _check_seeds(f.seeds)
+    rows = rows_lib.parse_rows(f.row)
+    rows_lib.check_seeds(f.seeds)
     for name in ("base", "root"):
         if not getattr(f, name):
             raise ValueError(f"{name}: give --{name}.")
     if not pathlib.Path(f.base).is_file():
         raise ValueError(f"base: no flagfile {f.base}.")
-    root = pathlib.Path(f.root)
-    workdirs = {name: [root / f"{_slug(name)}-{seed}" for seed in f.seeds] for name in rows}
-    # Seed by seed: a grid that is stopped early has all rows.
-    cells = [(name, i) for i in range(len(f.seeds)) for name in rows] if f.run else []
-    failed = []
-    for number, (name, i) in enumerate(cells, start=1):
-        workdir = workdirs[name][i]
-        arguments = command(f.base, rows[name], f.seeds[i], workdir, f.data_dir)
-        claim(workdir, arguments)
-        if (workdir / "report.json").exists():
-            continue
-        program.log(f"run {number} of {len(cells)}: {name}, seed {f.seeds[i]}")
-        if not _run(arguments, workdir):
-            failed.append(workdir)
-    summary = summarise(rows, workdirs, f.split, f.scores)
-    text = table(summary, f.scores, f.split)
-    if f.run or root.is_dir():
-        files.write_json(root / "table.json", {"split": f.split, "rows": summary})
-        with files.replacing(root / "table.md", "w") as file:
+    if f.reference is not None:
+        significance.check(f.reference, rows, f.bootstrap, f.split)
+    reaching.parse(f.reach)
+    choice = rows_lib.parse_choice(f.choose)
+    return Grid(f.base, rows, tuple(f.seeds), pathlib.Path(f.root), choice, f.data_dir)
+
+
+def make_tables(f, grid):
+    """(text of table.md, columns of table.csv, content of table.json) of the reports so far."""
+    decisions = summary.decide_all(grid)
+    goal = reaching.parse(f.reach)
+    found = summary.summarise(grid, decisions, f.split, f.scores, goal)
+    paths = f.bootstrap if f.reference else []
+    if paths:
+        cells = summary.table_cells(grid, decisions)
+        compared = significance.differences(cells, f.reference, f.split, paths)
+        for row, entries in compared.items():
+            found[row]["differences"] = entries
+    flag = grid.choice.flag if grid.choice else None
+    content = {"split": f.split, "choose": flag, "reference": f.reference, "rows": found}
+    text = tables.markdown(found, f.scores, f.split, flag, f.reference, paths, goal)
+    return text, tables.columns(found, f.scores, flag, paths, goal), content
+
+
+def main():
+    """The program."""
+    f = FLAGS
+    grid, failed = make_grid(f), []
+    if f.run:
+        seconds = None if f.budget_minutes is None else 60 * f.budget_minutes
+        failed, left = running.run_missing(grid, seconds)
+        if left:
+            program.log(f"--budget_minutes: no time for {left} runs; the same command goes on.")
+    text, columns, content = make_tables(f, grid)
+    if f.run or grid.root.is_dir():
+        files.write_json(grid.root / "table.json", content)
+        files.write_csv(grid.root / "table.csv", columns)
+        with files.replacing(grid.root / "table.md", "w") as file:
             file.write(text + "\n")
     print(text)
     if failed:
-        raise program.Failed(f"{len(failed)} runs failed; the reason is in {failed[0]}.log.")
-
-
-def _run(arguments, workdir):
-    """Whether a run of train came to its end; what it says is in <workdir>.log."""
-    command = [sys.executable, "-m", "foc_tf.train", *arguments]
-    with open(workdir.with_name(f"{workdir.name}.log"), "ab") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
-        try:
-            code = process.wait()
-        except KeyboardInterrupt:
-            # The terminal has told the run too, which then ends by itself.
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(_SECONDS_TO_STOP)
-            process.kill()
-            raise
-    if code in (program.EXIT_INTERRUPTED, -2):
-        raise KeyboardInterrupt
-    return code == 0
+        raise program.Failed(
+            f"{len(failed)} runs failed; the reason is in {failed[0].beside('log')}."
+        )
 
 
 if __name__ == "__main__":

@@ -144,6 +144,18 @@ def global_sum(x):
     return context.all_reduce(tf.distribute.ReduceOp.SUM, x)
 
 
+def global_rows(x):
+    """The rows of all replicas, in the order of the global batch: [B / replicas, ...] to [B, ...].
+
+    Gradients run back to the rows' own replicas.
+    """
+    context = tf.distribute.get_replica_context()
+    if context is None or num_replicas() == 1:
+        return x
+    gathered = context.all_gather(x, axis=0)
+    return tf.ensure_shape(gathered, (num_replicas() * x.shape[0], *x.shape[1:]))
+
+
 def global_mean(x):
     """Mean of a per-replica tensor over all replicas (replicas hold equally many rows)."""
     return global_sum(x) / num_replicas()

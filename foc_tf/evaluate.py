@@ -70,7 +70,7 @@ def versions():
     }
 
 
-def write_results(folder, model, image_set, labels, loader, image_size, extra):
+def write_results(folder, model, image_set, labels, loader, image_size, extra, kmeans_k=0):
     """Scores all images and writes report.json, predictions.csv and what a review needs.
 
     Args:
@@ -81,13 +81,14 @@ def write_results(folder, model, image_set, labels, loader, image_size, extra):
       loader: of `data.pipeline.make_loader` on the set's sources.
       image_size: side of the centre crops.
       extra: JSON-able dict of further report entries.
+      kmeans_k: groups of k-means on the features; 0 leaves it out.
 
     Returns:
       (report dict, `report.Scorer`).
     """
     count = len(image_set.ids)
     values = outputs(model, loader, count, np.arange(count), image_size)
-    scorer = report.Scorer(image_set, labels, values)
+    scorer = report.Scorer(image_set, labels, values, kmeans_k)
     result = extra | {
         "dataset": image_set.name,
         "images": count,
@@ -166,7 +167,15 @@ def main():
         **foc_flags.loading(f, workdir),
         log=program.log,
     )
-    kept = ("method", "seed", "stages", "images_per_second", "epoch")
+    kept = (
+        "method",
+        "seed",
+        "stages",
+        "images_per_second",
+        "epoch",
+        "trained_heads",
+        "uses_labels",
+    )
     extra = {key: model.details[key] for key in kept if key in model.details}
     folder = pathlib.Path(_OUTPUT.value or workdir)
     previous = folder / "report.json"
@@ -174,7 +183,8 @@ def main():
         old = files.read_json(previous)
         extra = {key: old[key] for key in (*kept, "flags") if key in old} | extra
     extra |= {"unreadable": left_out}
-    result, _ = write_results(folder, model, image_set, labels, loader, f.image_size, extra)
+    groups = foc_flags.kmeans_k(f, model.k)
+    result, _ = write_results(folder, model, image_set, labels, loader, f.image_size, extra, groups)
     print(report.table(result["splits"]))
     print(f"report: {folder / 'report.json'}")
 

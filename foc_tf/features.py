@@ -84,6 +84,6 @@ def feature_extractor(model):
         sizes = (details["load_size"], details["image_size"], model.recipe["channels"])
         seen = EvaluationView(*sizes, name="evaluation_view", dtype="float32")(image)
     features = keras.layers.Activation("linear", dtype="float32", name="features")(
-        model.backbone(seen, training=False)
+        model.served_backbone(seen, training=False)
     )
     return keras.Model(image, features, name="feature_extractor")

@@ -1,6 +1,5 @@
 """Where the batches of each stage come from: pixels, or kept features of a frozen backbone."""
 
-import numpy as np
 import tensorflow as tf
 
 from foc_tf.data import frozen, pipeline
@@ -53,6 +52,18 @@ class Feed:
         """Whether the stage's images pass the backbone once, when it begins."""
         return bool(self.frozen_views) and not stage.train_backbone
 
+    def shows_neighbors(self, block):
+        """Whether a view shows neighbours, so that `set_neighbors` comes before `batches`."""
+        return any(view.partner == "neighbor" for view in self._views(block))
+
+    def pool(self, block):
+        """[P] int64, the images that the block draws from."""
+        return self.samplers[block.stage_index].pool
+
+    def set_neighbors(self, block, neighbors):
+        """Says which images of the `pool` are near: [P, n] int places in it."""
+        self.samplers[block.stage_index].neighbors = neighbors
+
     def augment(self, block):
         """Function that augments a batch where the model runs; None where the host has done it."""
         if self.augment_on == "host" or self.keeps_features(block.stage):
@@ -69,7 +80,7 @@ class Feed:
         views, sampler = self._views(block), self.samplers[block.stage_index]
         if self.keeps_features(block.stage):
             kept = self._tables(model, block)
-            images = self._images(block)
+            images = self.pool(block)
 
             def make(part):
                 return frozen.feature_batches(sampler, views, kept, images, step, part)
@@ -82,13 +93,9 @@ class Feed:
 
         return distribute(self.strategy, make)
 
-    def _images(self, block):
-        sampler = self.samplers[block.stage_index]
-        return np.union1d(sampler.labeled, sampler.unlabeled if sampler.unlabeled_draws else [])
-
     def _tables(self, model, block):
         if block.stage_index not in self._kept:
-            views, images = self._views(block), self._images(block)
+            views, images = self._views(block), self.pool(block)
             width = model.backbone.output_shape[-1]
             needed = frozen.bytes_needed(views, self.frozen_views, len(images), width)
             if needed > self.gigabytes * 2**30:
@@ -107,22 +114,23 @@ class Feed:
             }
         return self._kept[block.stage_index]
 
-    def passes(self, block, begins, alternate_steps=0):
+    def passes(self, block, begins, alternate_steps=0, passes_per_view=1.0):
         """Images that pass the backbone in an epoch.
 
         Args:
           block: the `stages.Block`.
           begins: whether it is the first epoch of its stage.
           alternate_steps: heads take turns by so many steps; 0 if they do not.
+          passes_per_view: of the model.
         """
         views, sampler = self._views(block), self.samplers[block.stage_index]
         if self.keeps_features(block.stage):
             recipes = {view.augmentation for view in views}
             kept = sum(frozen.versions_of(recipe, self.frozen_views) for recipe in recipes)
-            return kept * len(self._images(block)) if begins else 0
+            return kept * len(self.pool(block)) if begins else 0
         rows = sampler.steps_per_epoch * sampler.batch_size
         total = 0.0
         for view in views:
             share = 0.5 if alternate_steps and view.partner == "other_class" else 1.0
             total += share * (rows // sampler.repetitions if view.each_draw else rows)
-        return round(total)
+        return round(passes_per_view * total)

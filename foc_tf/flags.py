@@ -2,6 +2,8 @@
 
 from absl import flags
 
+from foc_tf import method_flags
+
 # --- data
 flags.DEFINE_string(
     "dataset", "prepared", "Reader: prepared, folder, digits, or tfds:NAME[:LABEL]."
@@ -45,12 +47,17 @@ flags.DEFINE_bool(
 )
 
 # --- model
-flags.DEFINE_string("method", "foc", "foc, iic or supervised.")
+flags.DEFINE_string(
+    "method",
+    "foc",
+    "foc, iic, supervised, pi_model, mean_teacher, pseudo_label, fixmatch, mixmatch, scan, cmc or "
+    "adc.",
+)
 flags.DEFINE_string(
     "backbone",
     "resnet50v2",
     "resnet50v2, resnet50v2_keras_cv, resnet34_iic (IIC's variant), wide_resnet28_2, "
-    "efficientnet_lite0 or small_resnet.",
+    "efficientnet_lite0, small_resnet or small_cnn.",
 )
 flags.DEFINE_string("backbone_weights", "none", "Initial weights: none, imagenet or a file.")
 flags.DEFINE_string("init_from", None, "Workdir of a run whose backbone this one starts with.")
@@ -64,57 +71,12 @@ flags.DEFINE_integer("num_sub_heads", 5, "Copies of each head; the best on valid
 flags.DEFINE_integer("hidden_units", 0, "Width of a hidden layer in each head; 0 for none.")
 flags.DEFINE_float("dropout", 0.5, "Share of features dropped before the heads, 0 to 1.")
 
-# --- method foc
-flags.DEFINE_integer(
-    "k", 60, "Clusters of the overclustering heads: 5 to 10 times the classes. (foc, iic)"
-)
-flags.DEFINE_float("lambda_s", 1.0, "Weight of the supervised losses. (foc)")
-flags.DEFINE_float(
-    "lambda_ice", 1.0, "Weight of the inverse cross-entropy, times lambda_s; 0 for none. (foc)"
-)
-flags.DEFINE_float("lambda_u", 1.0, "Weight of the mutual information, but in pretext. (foc)")
-flags.DEFINE_float(
-    "unlabeled_ratio",
-    0.5,
-    "r: at most this share of a batch is unlabelled; 1 removes the cap: an epoch passes all. "
-    "(foc, iic)",
-)
 flags.DEFINE_enum(
-    "negatives",
-    "triplet",
-    ["triplet", "shared", "in_batch"],
-    "Images of other classes: a third view (the paper), one for all repetitions of an image, or "
-    "the batch's other rows, which saves a third of the passes. (foc)",
-)
-flags.DEFINE_enum(
-    "ce_views", "anchor", ["anchor", "both"], "Views that the cross-entropy learns from. (foc)"
-)
-flags.DEFINE_enum(
-    "normal_mi_rows",
-    "all",
-    ["all", "labeled"],
-    "Rows in the normal head's mutual information: all (paper) or labeled (authors' code). (foc)",
-)
-flags.DEFINE_integer(
-    "alternate_epochs",
-    5,
-    "Epochs of each head kind in turn; 0 trains both in every step. (foc, iic)",
-)
-flags.DEFINE_integer(
-    "alternate_steps",
-    0,
-    "Steps of each head kind in turn, in place of epochs; 0 for none. (foc, iic)",
-)
-flags.DEFINE_integer(
-    "pretext_epochs", 500, "Warm-up epochs without labels; 0 skips them. (foc, iic)"
-)
-
-flags.DEFINE_enum(
-    "pretext_partners",
-    "self",
-    ["self", "same_class"],
-    "Second view in pretext: the image itself, or another labelled image of its class (an upper "
-    "bound: it uses labels). (foc)",
+    "class_weights",
+    None,
+    ["none", "inverse"],
+    "Weights of the classes in the cross-entropy with labels; inverse: of their share of the "
+    "labelled images. Default none.",
 )
 
 # --- training
@@ -124,9 +86,11 @@ flags.DEFINE_integer(
     0,
     "Augmented versions of each image that pass the frozen backbone once, when heads_only begins, "
     "and are kept (in --cache_gigabytes): its epochs then cost nearly nothing. 0: fresh ones in "
-    "every step. (foc, iic, supervised)",
+    "every step. (foc, iic, supervised, pi_model, pseudo_label, fixmatch)",
 )
-flags.DEFINE_integer("fine_tune_epochs", 500, "Epochs that train everything with labels.")
+flags.DEFINE_integer(
+    "fine_tune_epochs", 500, "Epochs that train everything: with labels, or clustering (scan, adc)."
+)
 flags.DEFINE_integer("batch_size", 390, "Rows of a global batch, repetitions counted.")
 flags.DEFINE_integer("repetitions", 3, "How often each drawn image stands in a batch.")
 flags.DEFINE_float("learning_rate", 1e-4, "Adam's, in pretext and fine_tune.")
@@ -148,8 +112,16 @@ flags.DEFINE_string(
     None,
     "Recipe of the first view, a name of foc_tf.augment.AUGMENTATIONS; default the method's own.",
 )
-flags.DEFINE_string("augment_positive", None, "Recipe of the second view. (foc, iic)")
+flags.DEFINE_string(
+    "augment_positive",
+    None,
+    "Recipe of the second view. (foc, iic, scan, adc, pi_model, mean_teacher, mixmatch; "
+    "pseudo_label with --over_head)",
+)
+flags.DEFINE_string("augment_strong", None, "Recipe of the strong view. (fixmatch)")
 flags.DEFINE_string("augment_negative", None, "Recipe of the third view. (foc)")
+flags.DEFINE_string("augment_neighbor", None, "Recipe of the neighbour's view. (scan)")
+flags.DEFINE_string("augment_weak", None, "Recipe of the view that gives labels. (scan)")
 
 # --- run
 flags.DEFINE_string(
@@ -178,6 +150,13 @@ flags.DEFINE_enum(
 )
 flags.DEFINE_bool("deterministic", False, "Bitwise repeatable on a CPU; slower.")
 flags.DEFINE_integer("evaluate_every", 1, "Epochs between two validations.")
+flags.DEFINE_integer(
+    "kmeans_k",
+    None,
+    "Groups of the k-means on features that the report scores too. Default: as many as "
+    "the overclustering heads have clusters, 60 without.",
+    lower_bound=1,
+)
 flags.DEFINE_string("export_dir", None, "Folder of SavedModels; default export/models/<run name>.")
 flags.DEFINE_bool("export", True, "Write a SavedModel at the end of training.")
 
@@ -186,17 +165,28 @@ flags.DEFINE_bool(
 )
 
 RUN_ONLY = (
-    *("workdir", "export_dir", "export", "strategy", "tensorboard"),
+    *("workdir", "export_dir", "export", "strategy", "tensorboard", "kmeans_k"),
     *("cache", "cache_gigabytes", "cache_dir"),
 )
 # Below a workdir; there before the run is.
 CACHE = "cache"
 
 
-def given(module_name=__name__):
-    """{name: value} of the flags defined here."""
-    values = flags.FLAGS.flags_by_module_dict()[module_name]
-    return {flag.name: flag.value for flag in values}
+def given(modules=(__name__, method_flags.__name__)):
+    """{name: value} of the flags of a run: those defined here and those of the methods."""
+    defined = flags.FLAGS.flags_by_module_dict()
+    return {flag.name: flag.value for module in modules for flag in defined[module]}
+
+
+def kmeans_k(f, k):
+    """Groups of k-means in the report.
+
+    Args:
+      f: object with the flags' values.
+      k: clusters of the model's overclustering heads, 0 without them.
+    """
+    # --k has its default where the method has no use for it.
+    return f.kmeans_k or k or f.k
 
 
 def loading(f, workdir):

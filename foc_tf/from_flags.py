@@ -19,7 +19,8 @@ def check_method_flags(flag_values):
     """A flag of another method is an error: it would silently do nothing.
 
     Raises:
-      ValueError: if the method is unknown or a flag that was given is not one of its own.
+      ValueError: if the method is unknown, a flag that was given is not one of its own, or --k is
+        given where there are no overclustering heads.
     """
     method = flag_values["method"].value
     if method not in METHODS:
@@ -32,6 +33,12 @@ def check_method_flags(flag_values):
                 f"--{name} is a flag of method {', '.join(owners)}; --method={method} has no use "
                 "for it. Remove it."
             )
+    names = METHODS[method].hyperparameters
+    if "over_head" in names and flag_values["k"].present and not flag_values["over_head"].value:
+        raise ValueError(
+            f"--k: method {method} has overclustering heads with --over_head only. Add it, or "
+            "remove --k."
+        )
 
 
 def make_stages(f):
@@ -44,6 +51,7 @@ def make_stages(f):
         f.learning_rate,
         f.heads_learning_rate,
         f.pretext_partners,
+        f.self_label_epochs if "self_label_epochs" in method.hyperparameters else 0,
     )
     if not result:
         raise ValueError("fine_tune_epochs: all stages have 0 epochs; give at least one.")
@@ -79,22 +87,40 @@ def make_views(f, model):
     return tuple(result)
 
 
-_METHOD_FLAGS = (
-    *("k", "lambda_s", "lambda_ice", "lambda_u"),
-    *("negatives", "ce_views", "normal_mi_rows"),
+_MODEL_FLAGS = (
+    *("num_sub_heads", "hidden_units", "dropout", "seed"),
+    *("batch_statistics", "class_weights"),
 )
 
 
-def make_model(f, num_classes):
-    """The compiled model that the flags ask for."""
-    hyperparameters = {
-        name: getattr(f, name)
-        for name in ("num_sub_heads", "hidden_units", "dropout", "seed", "batch_statistics")
-    }
+def has_clusters(f):
+    """Whether the method has overclustering heads: its own, or those of --over_head."""
+    names = METHODS[f.method].hyperparameters
+    return "k" in names and ("over_head" not in names or bool(f.over_head))
+
+
+def make_hyperparameters(f, labels, num_classes):
+    """{name: value} of the model's arguments that are flags; a flag of None leaves the default.
+
+    Args:
+      f: object with the flags' values.
+      labels: [N] int training labels, -1 = none.
+      num_classes: C.
+    """
     cls = METHODS[f.method]
-    for name in _METHOD_FLAGS:
-        if name in cls.hyperparameters:
-            hyperparameters[name] = getattr(f, name)
+    known = build.parameters(cls)
+    names = [*_MODEL_FLAGS, *(name for name in cls.hyperparameters if name in known)]
+    if not has_clusters(f):
+        names = [name for name in names if name != "k"]
+    values = {name: getattr(f, name) for name in names if getattr(f, name) is not None}
+    if values.get("class_weights", "none") != "none" or values.get("distribution_alignment"):
+        counts = np.bincount(labels[labels >= 0], minlength=num_classes)
+        values["class_shares"] = [float(count) for count in counts / counts.sum()]
+    return values
+
+
+def make_model(f, num_classes, labels):
+    """The compiled model that the flags ask for."""
     model = build.build_model(
         f.method,
         f.backbone,
@@ -103,7 +129,7 @@ def make_model(f, num_classes):
         CHANNELS[f.input],
         f.backbone_weights,
         f.input if f.input.startswith("sobel") else "pixels",
-        **hyperparameters,
+        **make_hyperparameters(f, labels, num_classes),
     )
     if f.init_from:
         build.init_backbone(model, f.init_from)
@@ -117,7 +143,7 @@ def make_samplers(f, image_set, labels, replicas, run_stages):
     roles = image_set.roles()
     certain_train = np.setdiff1d(roles.labeled, np.flatnonzero(labels >= 0))
     unlabeled = np.union1d(roles.unlabeled, certain_train) if uses_unlabeled else []
-    if uses_unlabeled and f.batch_size < 2 * f.k * f.repetitions and f.repetitions > 1:
+    if has_clusters(f) and f.batch_size < 2 * f.k * f.repetitions and f.repetitions > 1:
         program.log(
             f"note: batch_size {f.batch_size} is below 2 x k x repetitions = "
             f"{2 * f.k * f.repetitions}: the mutual information of {f.k} clusters is estimated "

@@ -5,6 +5,30 @@ import numpy as np
 import tensorflow as tf
 
 
+def projection_head(width, units=128, seed=None, name="projection_head"):
+    """The MLP whose output contrastive losses compare (Chen et al. 2020, SimCLR, section 2.1).
+
+    Args:
+      width: F, of the features and of the hidden ReLU layer.
+      units: E, width of the output.
+      seed: of the initial weights; None draws one.
+      name: of the model.
+
+    Returns:
+      keras.Sequential, [B, F] to [B, E].
+    """
+    seeds = (None, None) if seed is None else (seed, seed + 1)
+    first, second = (keras.initializers.GlorotUniform(seed=s) for s in seeds)
+    return keras.Sequential(
+        [
+            keras.Input((width,)),
+            keras.layers.Dense(width, activation="relu", kernel_initializer=first),
+            keras.layers.Dense(units, kernel_initializer=second),
+        ],
+        name=name,
+    )
+
+
 @keras.utils.register_keras_serializable("foc_tf")
 class MultiHead(keras.layers.Layer):
     """S sub-heads with random weights of their own: [B, F] features to [B, S, K] probabilities.
@@ -67,6 +91,10 @@ class MultiHead(keras.layers.Layer):
 
     def call(self, features):
         """[B, F] to [B, S, K] float32 probabilities."""
+        return tf.nn.softmax(self.logits(features))
+
+    def logits(self, features):
+        """[B, F] to what the softmax takes, [B, S, K] float32."""
         kernel, bias = self.output_weights
         if self.hidden_units:
             hidden_kernel, hidden_bias = self.hidden
@@ -75,8 +103,7 @@ class MultiHead(keras.layers.Layer):
             logits = tf.einsum("bsh,shk->bsk", features, tf.cast(kernel, features.dtype))
         else:
             logits = tf.einsum("bf,sfk->bsk", features, tf.cast(kernel, features.dtype))
-        logits = tf.cast(logits, tf.float32) + tf.cast(bias, tf.float32)
-        return tf.nn.softmax(logits)
+        return tf.cast(logits, tf.float32) + tf.cast(bias, tf.float32)
 
     def reorder(self, orders):
         """Gives the outputs another order.

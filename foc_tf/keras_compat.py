@@ -129,3 +129,21 @@ def loss_scale_variables(optimizer):
         return [optimizer.dynamic_scale, optimizer.step_counter]
     # Keras 2's LossScaleOptimizer.variables are the inner optimizer's alone.
     return [optimizer._loss_scale.current_loss_scale, optimizer.dynamic_counter]
+
+
+def assign_same(variables, values):
+    """Sets variables to tensors that are equal on every replica; call it on each of them.
+
+    Args:
+      variables: list of variables, of any kind of synchronisation.
+      values: list of tensors of their shapes.
+    """
+
+    # An assignment inside a replica is refused for variables that do not say how to reduce.
+    def assign(strategy, values):
+        for variable, value in zip(variables, values):
+            # Keras 3 wraps TensorFlow's variable; there `value` is a method.
+            inner = variable.value if KERAS_3 else variable
+            strategy.extended.update(inner, lambda v, x: v.assign(x), args=(value,))
+
+    tf.distribute.get_replica_context().merge_call(assign, args=(values,))

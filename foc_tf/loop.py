@@ -46,6 +46,8 @@ class Run:
       validate: function () -> {"val_..._accuracy": float}, may be empty.
       workdir: folder for checkpoints, history and the best model.
       details: JSON-able dict beside the best weights.
+      features: function ([M] image indices) -> [M, F] float32 features by the model as it is; only
+        methods with views of neighbours need it.
       summaries: `summaries.EpochWriter`, or None.
       verbose: 1 Keras's bar and a line an epoch, 2 the lines alone, 0 silent.
     """
@@ -59,13 +61,16 @@ class Run:
         validate,
         workdir,
         details,
+        features=None,
         summaries=None,
         verbose=2,
     ):
         """See the class."""
         self.model, self.feed, self.stages, self.schedule = model, feed, stages, schedule
         self.validate, self.workdir = validate, pathlib.Path(workdir)
-        self.details, self.summaries, self.verbose = details, summaries, verbose
+        self.details, self.features = details, features
+        self.summaries, self.verbose = summaries, verbose
+        self.read_from = self.workdir  # other than where this run writes if it is not the chief
         turns = 0 if schedule.alternate_steps else schedule.alternate_epochs
         self.blocks = blocks(stages, model.head_names, turns)
         self.total_epochs = self.blocks[-1].end_epoch
@@ -77,8 +82,8 @@ class Run:
         Args:
           workdir: where it is, if not where this run writes.
         """
-        folder = pathlib.Path(workdir or self.workdir) / "checkpoints"
-        state, damaged = checkpoints.restore_latest(folder, self.model)
+        self.read_from = pathlib.Path(workdir or self.workdir)
+        state, damaged = checkpoints.restore_latest(self.read_from / "checkpoints", self.model)
         if state is None:
             return 0, damaged
         self.history, self.best = state["history"], state["best"]
@@ -98,6 +103,7 @@ class Run:
                 continue
             self.model.set_stage(
                 *(block.stage, block.heads, block.stage_index, self.schedule.alternate_steps),
+                steps=block.stage.epochs * self.feed.steps_per_epoch(block),
                 augment=self.feed.augment(block),
             )
             if previous is not None and previous != block.stage_index:
@@ -108,15 +114,26 @@ class Run:
             self._fit(block, first)
 
     def _fit(self, block, first):
-        steps = self.feed.steps_per_epoch(block)
+        steps, started = self.feed.steps_per_epoch(block), time.perf_counter()
+        if self.feed.shows_neighbors(block):
+            self.feed.set_neighbors(block, self._neighbors(block, first))
         self.model.fit(
             self.feed.batches(self.model, block, first * steps),
             initial_epoch=first,
             epochs=block.end_epoch,
             steps_per_epoch=steps,
-            callbacks=[_Epochs(self, block)],
+            callbacks=[_Epochs(self, block, started)],
             verbose=1 if self.verbose == 1 else 0,
         )
+
+    def _neighbors(self, block, first):
+        """The table of a stage's neighbours; of a stage that has begun already, its own."""
+        index = block.stage_index
+        if first > self._start(block):
+            return checkpoints.load_neighbors(self.read_from / "checkpoints", index)
+        neighbors = self.model.neighbors(self.features(self.feed.pool(block)))
+        checkpoints.save_neighbors(self.workdir / "checkpoints", index, neighbors)
+        return neighbors
 
     def losses_so_far(self, block):
         """Training losses of this stage's earlier epochs that trained the same heads."""
@@ -150,9 +167,7 @@ class Run:
             "heads": "+".join(block.heads),
             "learning_rate": self.learning_rate(block, epoch),
             "seconds": round(seconds, 3),
-            "images": self.feed.passes(
-                block, epoch == self._start(block), self.schedule.alternate_steps
-            ),
+            "images": self.images(block, epoch),
             **{key: float(value) for key, value in logs.items()},
         }
         if (epoch + 1) % self.schedule.evaluate_every == 0 or epoch + 1 == self.total_epochs:
@@ -173,6 +188,11 @@ class Run:
         if self.summaries:
             self.summaries.write(row)
         return row
+
+    def images(self, block, epoch):
+        """Images that pass a backbone in an epoch of the block."""
+        begins, turns = epoch == self._start(block), self.schedule.alternate_steps
+        return self.feed.passes(block, begins, turns, self.model.passes_per_view)
 
     def check(self, block, epoch, logs):
         """Raises TrainingFailed if a loss is not finite or a trained head has collapsed."""
@@ -220,14 +240,16 @@ class Run:
 
 
 class _Epochs(keras.callbacks.Callback):
-    """Hands the ends of epochs to the run."""
+    """Hands the ends of epochs to the run.
 
-    def __init__(self, run, block):
+    The first epoch's time runs from `started`: what is made for the block is part of it.
+    """
+
+    def __init__(self, run, block, started):
         super().__init__()
-        self.run, self.block = run, block
+        self.run, self.block, self.started = run, block, started
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.started = time.perf_counter()
         self.model.optimizer.learning_rate = self.run.learning_rate(self.block, epoch)
 
     def on_train_batch_end(self, batch, logs=None):
@@ -245,3 +267,4 @@ class _Epochs(keras.callbacks.Callback):
                 + " ".join(scores),
                 flush=True,
             )
+        self.started = time.perf_counter()  # validation and writing are no training

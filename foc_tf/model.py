@@ -7,13 +7,14 @@ A method subclasses `SemiSupervisedModel` and says four things: `views` (what th
 import itertools
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from foc_tf import keras_compat
+from foc_tf import keras_compat, labeled_loss
 from foc_tf import stages as stages_lib
-from foc_tf.distribution import num_replicas, replica_id
-from foc_tf.heads import MultiHead
+from foc_tf.distribution import num_replicas
+from foc_tf.dropout import dropout
+from foc_tf.heads import MultiHead, projection_head
+from foc_tf.passes import features_of
 
 
 class SemiSupervisedModel(keras.Model):
@@ -34,14 +35,21 @@ class SemiSupervisedModel(keras.Model):
       seed: of the heads' initial weights and of the dropout masks.
       batch_statistics: "shared": the views of a batch pass the backbone together; "per_view": one
         by one, each normalised by its own mean and variance.
+      class_weights: "none" or "inverse": weights of the classes in the cross-entropy with labels,
+        see `labeled_loss.class_weights`.
+      class_shares: [C] share of each class among the labelled images; None if not known.
+      projection_units: width of the output of a projection head, which only contrastive losses
+        see; 0 for none.
 
     Raises:
-      ValueError: if `batch_statistics` is another word.
+      ValueError: if `batch_statistics` or `class_weights` is another word or lacks shares.
     """
 
     views = ()
     loss_names = ()
     hyperparameters = ()
+    images_per_view = 1  # images that the backbone sees of each; their features side by side
+    passes_per_view = 1.0  # how often a view's rows pass a backbone in a step
 
     def __init__(
         self,
@@ -54,6 +62,9 @@ class SemiSupervisedModel(keras.Model):
         dropout=0.5,
         seed=0,
         batch_statistics="shared",
+        class_weights="none",
+        class_shares=None,
+        projection_units=0,
         name=None,
     ):
         """See the class."""
@@ -63,6 +74,7 @@ class SemiSupervisedModel(keras.Model):
             )
         super().__init__(name=name)
         self.batch_statistics = batch_statistics
+        self.class_weights = labeled_loss.class_weights(class_weights, class_shares, k_gt)
         self.recipe = None  # build.build_model's arguments, where it made the model
         self.backbone = backbone
         self.k_gt, self.k = k_gt, k
@@ -72,14 +84,19 @@ class SemiSupervisedModel(keras.Model):
         if k:
             units = hidden_units if over_hidden_units is None else over_hidden_units
             self.over_head = MultiHead(k, num_sub_heads, units, seed + 1000, name="over_head")
+        self.projection_head = None
+        if projection_units:
+            width = backbone.output_shape[-1] // self.images_per_view
+            self.projection_head = projection_head(width, projection_units, seed + 2000)
         if num_replicas() > 1:
             keras_compat.synchronize_batch_norm(backbone)
         self._train_functions = {}
-        self._stage_index, self._turn_steps = 0, 0
+        self._stage_index, self._turn_steps, self._stage_steps = 0, 0, 0
         self._augment = None
         self.stage = stages_lib.Stage("fine_tune", 1, 1e-4)
         self.active_heads = self.head_names
-        tracked = ("loss", *self.loss_names)
+        of_clusters = ("over_mi", "over_ice") if k else ()
+        tracked = dict.fromkeys(("loss", *self.loss_names, *of_clusters))
         self.trackers = {name: keras.metrics.Mean(name=name) for name in tracked}
         self.largest = {
             head: keras.metrics.Mean(name=f"{head}_largest") for head in self.head_names
@@ -89,6 +106,11 @@ class SemiSupervisedModel(keras.Model):
     def get_config(self):
         """The recipe that `build.build_model` takes; None for a backbone of the caller's own."""
         return {"recipe": self.recipe}
+
+    @property
+    def served_backbone(self):
+        """The backbone whose features `call` gives in inference."""
+        return self.backbone
 
     @property
     def head_names(self):
@@ -111,7 +133,10 @@ class SemiSupervisedModel(keras.Model):
         """The method's own form of the stages that the flags ask for; here as they are."""
         return stages
 
-    def set_stage(self, stage, heads=None, index=0, turn_steps=0, augment=None):
+    def after_step(self):
+        """What a method does at the end of every training step, on each replica; here nothing."""
+
+    def set_stage(self, stage, heads=None, index=0, turn_steps=0, steps=0, augment=None):
         """Says what is trained from now on.
 
         Keras bakes Python values into the compiled step, so every (stage, heads) has a step of its
@@ -123,16 +148,18 @@ class SemiSupervisedModel(keras.Model):
           index: position of the stage in the run; part of the dropout seed.
           turn_steps: the heads are trained in turn, so many steps each, the last kind first; 0
             trains them together.
+          steps: of the whole stage, for weights that ramp up; 0 if not known.
           augment: function of a batch as it was loaded that gives its views; None if they come
             augmented.
         """
         self._augment = augment
         self.stage, self._stage_index, self._turn_steps = stage, index, turn_steps
+        self._stage_steps = steps
         self.active_heads = tuple(heads or self.head_names)
 
     def _stage_key(self):
         stage = self.stage
-        of_stage = (self._stage_index, stage.train_backbone, stage.use_labels)
+        of_stage = (self._stage_index, self._stage_steps, stage.train_backbone, stage.use_labels)
         return (*of_stage, self.active_heads, self._augment is None)
 
     def make_train_function(self, force=False):
@@ -200,35 +227,25 @@ class SemiSupervisedModel(keras.Model):
           List of V dicts of outputs of B rows.
         """
         views = [tf.convert_to_tensor(batch[name]) for name in names]
-        features = self._features(views, training)
-        if training and self.dropout:
-            features *= self._dropout_mask(features, len(names))
+        separately = self.batch_statistics == "per_view"
+        features = features_of(views, lambda images: self.extract(images, training), separately)
+        if training:
+            features = dropout(features, self.dropout, len(names), self.step_seed())
         outputs = self.classify(features)
         split = {key: tf.split(value, len(names)) for key, value in outputs.items()}
         return [{key: split[key][i] for key in split} for i in range(len(names))]
 
-    def _features(self, views, training):
-        """[V * B, F] features of V views; those of a view with fewer rows are repeated."""
-        if views[0].shape.rank == 2:
-            features = tf.concat(views, axis=0)
-        else:
-            # Differs from the paper: one pass with common batch statistics, not one pass a view.
-            passes = [tf.concat(views, axis=0)] if self.batch_statistics == "shared" else views
-            features = tf.concat([self.extract(images, training) for images in passes], axis=0)
-        rows = [view.shape[0] for view in views]
-        if len(set(rows)) == 1:
-            return features
-        return tf.repeat(features, np.repeat(max(rows) // np.array(rows), rows), axis=0)
+    def step_seed(self):
+        """[2] int32 seed of this step's random numbers, of the run's seed, stage and step."""
+        return tf.stack([self.seed + 7919 * self._stage_index, tf.cast(self._step(), tf.int32)])
 
-    def _dropout_mask(self, features, num_views):
-        # A pure function of seed, stage, step and row: resuming is exact and replicas draw what one
-        # replica would have drawn for the same rows.
-        rows = tf.shape(features)[0] // num_views
-        seed = tf.stack([self.seed + 7919 * self._stage_index, tf.cast(self._step(), tf.int32)])
-        shape = (num_views, num_replicas(), rows, features.shape[-1])
-        draw = tf.random.stateless_uniform(shape, seed)[:, replica_id()]
-        mask = tf.cast(draw >= self.dropout, tf.float32) / (1.0 - self.dropout)
-        return tf.reshape(mask, tf.shape(features))
+    def ramped(self, share):
+        """Factor that rises linearly from 0 to 1 over the first `share` of the stage's steps.
+
+        Without a share, or where `set_stage` was not told the number of steps, it is 1.
+        """
+        steps = share * self._stage_steps
+        return tf.minimum(1.0, tf.cast(self._step(), tf.float32) / steps) if steps else 1.0
 
     def _step(self):
         return tf.convert_to_tensor(self.optimizer.iterations)
@@ -237,9 +254,7 @@ class SemiSupervisedModel(keras.Model):
         """Variables that the current stage trains."""
         variables = list(self.backbone.trainable_variables) if self.stage.train_backbone else []
         for head in self.active_heads:
-            variables += (
-                self.normal_head if head == "normal" else self.over_head
-            ).trainable_variables
+            variables += getattr(self, f"{head}_head").trainable_variables
         return variables
 
     def train_step(self, data):
@@ -254,16 +269,13 @@ class SemiSupervisedModel(keras.Model):
             # Gradients are summed over the replicas, each of which holds the whole loss's mean.
             share = total / num_replicas()
         keras_compat.minimize(self.optimizer, tape, share, variables)
-        for name, value in (losses | {"loss": total}).items():
-            self.trackers[name].update_state(value)
-        return self._results(losses)
+        self.after_step()
+        return self._tracked(losses, total)
 
     def test_step(self, data):
         """The same losses without training, for `evaluate`."""
         losses = self.compute_losses(data, training=False)
-        for name, value in (losses | {"loss": tf.add_n(list(losses.values()))}).items():
-            self.trackers[name].update_state(value)
-        return self._results(losses)
+        return self._tracked(losses, tf.add_n(list(losses.values())))
 
     def track_largest(self, head, probs):
         """Tracks the share of a batch in its largest cluster, of the sub-head that spreads best."""
@@ -276,8 +288,10 @@ class SemiSupervisedModel(keras.Model):
         seen = [m for m in self.metrics if tf.convert_to_tensor(m.count) > 0]
         return {m.name: float(m.result()) for m in seen}
 
-    def _results(self, losses):
+    def _tracked(self, losses, total):
+        """Means since the start of the epoch, with these losses and their sum."""
+        for name, value in (losses | {"loss": total}).items():
+            self.trackers[name].update_state(value)
         results = {name: self.trackers[name].result() for name in ("loss", *losses)}
-        return results | {
-            f"{head}_largest": self.largest[head].result() for head in self.active_heads
-        }
+        tracked = [head for head in self.active_heads if head in self.largest]
+        return results | {f"{head}_largest": self.largest[head].result() for head in tracked}

@@ -1,95 +1,16 @@
 """Outputs of a model on annotated images -> scores, the report and the table of predictions.
 
 Numpy only. The best sub-head of each kind is the copy with the best accuracy on the certain images
-of `val`; the scores of all copies stand beside it. A number that cannot be computed is None, with
-the reason under `<name>_reason`.
+of `val`; the scores of all copies stand beside it. k-means on the features, where it is asked for,
+gives any method as many groups as clusters: it shows what more groups alone do.
 """
-
-import math
 
 import numpy as np
 import pandas as pd
 
-from foc_tf import cluster_use, mapping, metrics
+from foc_tf import cluster_use, mapping, metrics, scoring
 
 SPLITS = ("val", "fuzzy", "hidden", "test")
-
-
-def _numbers(values, reason):
-    """Replaces NaN by None and says why."""
-    result = {}
-    for key, value in values.items():
-        if isinstance(value, float) and math.isnan(value):
-            result |= {key: None, f"{key}_reason": reason}
-        else:
-            result[key] = value
-    return result
-
-
-def _classification(labels, predicted, num_classes):
-    return _numbers(
-        {
-            "accuracy": metrics.accuracy(labels, predicted),
-            "macro_f1": metrics.macro_f1(labels, predicted, num_classes),
-        },
-        "no image with a reference label",
-    )
-
-
-def score_normal(probs, labels, votes=None):
-    """Scores of one normal sub-head.
-
-    Args:
-      probs: [N, C] float.
-      labels: [N] int reference classes.
-      votes: [N, C] counts, or None to leave out `kl` and `brier`.
-    """
-    predicted, num_classes = probs.argmax(1), probs.shape[1]
-    result = _classification(labels, predicted, num_classes)
-    matched = mapping.apply(mapping.hungarian(predicted, labels, num_classes), predicted)
-    clustering = {
-        "hungarian_accuracy": metrics.accuracy(labels, matched),
-        "nmi": metrics.nmi(predicted, labels),
-    }
-    result |= _numbers(clustering, "no image with a reference label")
-    if votes is not None:
-        agreement = {
-            "kl": metrics.kl_divergence(votes, probs),
-            "brier": metrics.brier(votes, probs),
-        }
-        result |= _numbers(agreement, "no image with votes")
-    return result
-
-
-def score_over(
-    clusters, labels, train_clusters, train_labels, num_clusters, num_classes, votes=None
-):
-    """Scores of one overclustering sub-head under the three mapping protocols.
-
-    Args:
-      clusters: [N] int, of the scored images.
-      labels: [N] int, their reference classes.
-      train_clusters: [M] int, of the labelled training images.
-      train_labels: [M] int.
-      num_clusters: K.
-      num_classes: C.
-      votes: [N, C] counts, or None to leave out `vote_consistency`.
-    """
-    trained = mapping.majority(train_clusters, train_labels, num_clusters, num_classes)
-    oracle = mapping.majority(clusters, labels, num_clusters, num_classes)
-    predictions = {
-        "train": mapping.apply(trained, clusters),
-        "oracle": mapping.apply(oracle, clusters),
-        "crossfit": mapping.crossfit(clusters, labels, num_clusters, num_classes),
-    }
-    result = {"clusters_used": len(np.unique(clusters))}
-    result |= _numbers({"nmi": metrics.nmi(clusters, labels)}, "no image with a reference label")
-    if votes is not None:
-        consistency = {"vote_consistency": metrics.vote_consistency(clusters, votes)}
-        result |= _numbers(consistency, "no two images with votes share a cluster")
-    for protocol, predicted in predictions.items():
-        result[protocol] = _classification(labels, predicted, num_classes)
-    return result
 
 
 class Scorer:
@@ -98,11 +19,14 @@ class Scorer:
     Args:
       image_set: `data.images.ImageSet`.
       labels: [N] int training labels, -1 = none.
-      outputs: dict of [N, S, ...] probabilities of all images, in the set's order.
+      outputs: dict of [N, S, ...] probabilities and [N, F] features of all images, in the set's
+        order.
+      kmeans_k: groups of k-means among the images of a split; 0 leaves it out.
     """
 
-    def __init__(self, image_set, labels, outputs):
+    def __init__(self, image_set, labels, outputs, kmeans_k=0):
         """See the class."""
+        self.kmeans_k = kmeans_k
         self.image_set, self.labels, self.outputs = image_set, labels, outputs
         self.reference = image_set.annotations.reference
         self.roles = image_set.roles()
@@ -113,9 +37,9 @@ class Scorer:
     def _sub_head(self, head, index, images, reference, votes):
         probs = self.outputs[f"{head}_probs"][:, index]
         if head == "normal":
-            return score_normal(probs[images], reference[images], votes)
+            return scoring.score_normal(probs[images], reference[images], votes)
         clusters = probs.argmax(1)
-        return score_over(
+        return scoring.score_over(
             clusters[images],
             reference[images],
             clusters[self.train],
@@ -141,11 +65,25 @@ class Scorer:
             copies[head] = [self._sub_head(head, i, images, reference, votes) for i in range(count)]
             result[head] = {"sub_head": self.best[head], **copies[head][self.best[head]]}
         result["sub_heads"] = copies
+        if self.kmeans_k and votes is not None:
+            result["kmeans"] = self._kmeans(images, reference, votes)
         predicted = self.outputs["normal_probs"][images, self.best["normal"]].argmax(1)
         result["per_class"] = metrics.per_class(
             reference[images], predicted, self.image_set.classes
         )
         return result
+
+    def _kmeans(self, images, reference, votes):
+        features = self.outputs["features"]
+        return scoring.score_kmeans(
+            features[images],
+            reference[images],
+            features[self.train],
+            self.labels[self.train],
+            self.kmeans_k,
+            len(self.image_set.classes),
+            votes,
+        )
 
     def images(self, split):
         """[M] int, the images of one of `SPLITS`."""

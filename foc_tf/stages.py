@@ -16,7 +16,7 @@ class Stage:
         uses its moving statistics; the authors' code lets it go on with batch statistics).
       use_labels: False hides all labels: no supervised loss, no supervised augmentation.
       class_partners: supervised augmentation without a supervised loss (the dagger of table 4).
-      heads: names of the heads that are trained; empty for all.
+      heads: names of the heads that are trained, also "projection"; empty for all that classify.
       views: names of the views that are built; empty for all that the losses need.
       labeled_only: no unlabelled rows in the batches.
     """
@@ -50,8 +50,12 @@ def warm_up_stages(
     learning_rate=1e-4,
     heads_learning_rate=1e-3,
     pretext_partners="self",
+    self_label_epochs=0,
 ):
-    """The paper's three stages (Schmarje et al., 2020, 3.5 and 4.2) without the empty ones."""
+    """The paper's three stages (Schmarje et al., 2020, 3.5 and 4.2) without the empty ones.
+
+    `self_label_epochs` are those of a fourth one, SCAN's last step.
+    """
     stages = (
         Stage(
             "pretext",
@@ -62,6 +66,7 @@ def warm_up_stages(
         ),
         Stage("heads_only", heads_only_epochs, heads_learning_rate, train_backbone=False),
         Stage("fine_tune", fine_tune_epochs, learning_rate),
+        Stage("self_label", self_label_epochs, learning_rate, use_labels=False),
     )
     return tuple(stage for stage in stages if stage.epochs > 0)
 
@@ -80,7 +85,7 @@ def blocks(stages, heads, alternate_epochs):
     result, epoch = [], 0
     for index, stage in enumerate(stages):
         end, turn = epoch + stage.epochs, 0
-        trained = [head for head in heads if head in (stage.heads or heads)]
+        trained = stage.heads or heads
         while epoch < end:
             if alternate_epochs and len(trained) > 1:
                 active = (trained[::-1][turn % len(trained)],)

@@ -43,7 +43,7 @@ def _tag(name):
     """TensorBoard groups tags by what stands before the slash."""
     if name.startswith("val_"):
         return f"validation/{name.removeprefix('val_')}"
-    if name in ("seconds", "images", "learning_rate"):
+    if name in ("seconds", "images", "learning_rate", "confident_share"):
         return f"run/{name}"
     kinds = ("used", "empty_share", "entropy", "confidence", "largest")
     return f"{'clusters' if name.endswith(kinds) else 'loss'}/{name}"

@@ -60,7 +60,8 @@ def prepare_keras(f, workdir, worker):
 def make_run(f, workdir, image_set, labels, loader, strategy):
     """Everything a training run needs, put together."""
     with strategy.scope():
-        model = from_flags.make_model(f, len(image_set.classes))
+        model = from_flags.make_model(f, len(image_set.classes), labels)
+    predictor = make_predictor(model)
     run_stages = from_flags.make_stages(f)
     replicas = strategy.num_replicas_in_sync
     details = {
@@ -84,26 +85,46 @@ def make_run(f, workdir, image_set, labels, loader, strategy):
         feed,
         run_stages,
         from_flags.make_schedule(f),
-        make_validation(f, model, image_set, labels, loader, run_stages),
+        make_validation(f, predictor, image_set, labels, loader, run_stages),
         workdir,
         details,
+        make_features(f, predictor, loader),
         summaries.EpochWriter(workdir / "tensorboard") if f.tensorboard else None,
         verbose=1 if sys.stdout.isatty() else 2,
     )
 
 
-def make_validation(f, model, image_set, labels, loader, run_stages):
+def make_predictor(model):
+    """Function () -> a model with the current weights that this process can predict with alone."""
+    if distribution.worker().count == 1:
+        return lambda: model
+    # Several workers would have to predict in step; each has a copy of its own instead.
+    own = build.build_model(**model.recipe)
+
+    def current():
+        own.set_weights(model.get_weights())
+        return own
+
+    return current
+
+
+def make_features(f, predictor, loader):
+    """Function ([M] image indices) -> [M, F] float32 features of their centre crops."""
+
+    def features(indices):
+        batches = pipeline.evaluation_batches(loader, indices, f.image_size)
+        return predictor().predict(batches, verbose=0)["features"]
+
+    return features
+
+
+def make_validation(f, predictor, image_set, labels, loader, run_stages):
     """Function () -> scores and spread of the clusters on the validation images."""
     roles = image_set.roles()
     shown = np.unique(np.concatenate([np.flatnonzero(labels >= 0), roles.val, roles.fuzzy]))
-    # Several workers would have to predict in step; each scores a copy of its own instead.
-    alone = distribution.worker().count == 1
-    scored = model if alone else build.build_model(**model.recipe)
 
     def validate():
-        if not alone:
-            scored.set_weights(model.get_weights())
-        values = evaluate.outputs(scored, loader, len(labels), shown, f.image_size)
+        values = evaluate.outputs(predictor(), loader, len(labels), shown, f.image_size)
         scorer = report.Scorer(image_set, labels, values)
         found = scorer.validation(not stages.use_labels(run_stages)) | scorer.spread(shown)
         return found | (scorer.fuzzy() if stages.use_labels(run_stages) else {})
@@ -129,6 +150,8 @@ def summary(run):
         "stages": spent,
         "images_per_second": round(sum(s["images"] for s in spent) / max(seconds, 1e-9), 1),
         "best_epoch": run.best["epoch"],
+        "trained_heads": list(run.stages[-1].heads or run.model.head_names),
+        "uses_labels": stages.use_labels(run.stages),
     }
 
 
@@ -208,7 +231,14 @@ def finish(f, workdir, run, image_set, labels, loader, left_out):
         checkpoints.save_best(workdir / "best", model, model.details)
     extra = {"method": f.method, "seed": f.seed, **summary(run), "unreadable": left_out}
     result, scorer = evaluate.write_results(
-        workdir, model, image_set, labels, loader, f.image_size, extra
+        workdir,
+        model,
+        image_set,
+        labels,
+        loader,
+        f.image_size,
+        extra,
+        foc_flags.kmeans_k(f, model.k),
     )
     print(report.table(result["splits"]))
     if "advice" in result:

@@ -11,7 +11,8 @@ class View:
       name: key in the batch dict.
       partner: which image the view shows: "self" the row's own, "same_class" another labelled image
         of the row's class (unlabelled rows: their own), "other_class" a labelled image of another
-        class (unlabelled rows: their own; they take no part in that loss).
+        class (unlabelled rows: their own; they take no part in that loss), "neighbor" one of the
+        row's nearest neighbours in the features of when the stage began.
       augmentation: a name of `augment.AUGMENTATIONS`.
       each_draw: one image for each drawn image, shared by its repetitions, not one for each row.
     """
@@ -34,7 +35,10 @@ def stage_views(views, stage):
 
 
 def without_labels(views):
-    """The views of a stage that uses no labels: own images only, no view of another class."""
+    """The views of a stage that uses no labels: no image that is known by its class."""
+    alone = {"same_class": "self"}
     return tuple(
-        dataclasses.replace(view, partner="self") for view in views if view.partner != "other_class"
+        dataclasses.replace(view, partner=alone.get(view.partner, view.partner))
+        for view in views
+        if view.partner != "other_class"
     )

@@ -22,6 +22,7 @@ FEATURES = {
     "resnet34_iic": 512,
     "wide_resnet28_2": 128,
     "small_resnet": 128,
+    "small_cnn": 64,
 }
 # resnet34_iic: torchvision's ResNet34, 21,797,672, less 512 x 1000 + 1000 of its classifier and
 # 64 x 3 x (7 x 7 - 3 x 3) of its stem. wide_resnet28_2: the 1,467,610 of the peers' papers, less
@@ -40,6 +41,7 @@ RANGES = {
     "resnet34_iic": {0: -1.0, 255: 1.0},
     "wide_resnet28_2": {0: -1.0, 255: 1.0},
     "small_resnet": {0: -1.0, 255: 1.0},
+    "small_cnn": {0: -1.0, 255: 1.0},
 }
 NAMES = sorted(backbones.BACKBONES)
 

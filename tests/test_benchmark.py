@@ -3,12 +3,21 @@
 import json
 import re
 import time
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
 from foc_tf import benchmark
-from foc_tf.benchmarks import FIGURES, augmenting, timing
+from foc_tf.benchmarks import (
+    FIGURES,
+    augmenting,
+    growing,
+    holding,
+    plotting,
+    remembering,
+    timing,
+)
 from tests.small_run import call, run
 
 SMALL = ["--backbone=small_resnet", "--image_size=16", "--rows=9", "--rounds=3"]
@@ -27,7 +36,7 @@ def test_every_figure_has_its_rows(tmp_path):
         for ratio in (row["ratio"], row["cpu_ratio"]):
             assert ratio is None or 0 < ratio[0] <= ratio[1] <= ratio[2]
     found = {row["figure"].split(":")[0] for row in rows}
-    assert found == {"step", "augmentation", "input", "evaluation", "joint"}
+    assert found == {"step", "augmentation", "input", "evaluation", "joint", "prediction"}
 
 
 def test_strong_stands_beside_keras_cv():
@@ -72,6 +81,73 @@ def test_the_table_by_hand():
         "| a | <= 2 | 2 (1-3) | - | 0.5 |  |",
         "| b |  | - | 0.25 (0.1-0.5) | 2 | n |",
     ]
+
+
+def test_growth_and_its_plots(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(
+        growing, "SERIES", {"k": (12, 20), "num_sub_heads": (1, 2), "rows": (9, 12)}
+    )
+    monkeypatch.setattr(remembering, "COUNTS", (1000,))
+    monkeypatch.setattr(remembering, "LONG", 20)
+    flags = [*SMALL, "--only=growth", f"--plots={tmp_path}", f"--json={tmp_path / 'b.json'}"]
+    assert call(benchmark.main, *flags, values=benchmark.FLAGS)[0] == 0
+    figures = [row["figure"] for row in json.loads((tmp_path / "b.json").read_text())["rows"]]
+    steps = [f"growth: k = {k}, step / its matrix products" for k in (12, 20)]
+    assert figures[:2] == steps
+    assert len(figures) == 2 + 1 + 1
+    assert len(capsys.readouterr().out.splitlines()) == 2 + len(figures)
+    names = {"step_k", "memory_images"}
+    assert {path.stem for path in tmp_path.glob("*.svg")} == names
+    for name in names:
+        assert ElementTree.parse(tmp_path / f"{name}.svg").getroot().tag.endswith("svg")
+
+
+def test_more_images_hold_more_and_their_files_are_found(tmp_path):
+    holding.write_images(tmp_path)
+    few, many = (remembering._held(str(tmp_path), count, 2)[0] for count in (1000, 200_000))
+    # 200,000 names twice, of 62 bytes or more each.
+    assert many["arrays"] > 200_000 * 2 * 62
+    # Whatever memory the system kept at hand before: names cannot hide.
+    assert many["peak"] - few["peak"] > many["arrays"] / 2
+    assert [step for step, _ in many["resident"]] == [1, 2]
+
+
+def test_the_products_of_a_step_are_as_large_as_its_own():
+    # 2 views of 6 rows, 3 sub-heads of 10 + 7 outputs on 128 features: forward, to the features,
+    # to the weights; the joints of 10 and 7 clusters, to either view; CE^-1 and its gradient.
+    graph = growing.products(6, 7, 3).get_concrete_function().graph
+    shapes = [tuple(op.outputs[0].shape) for op in graph.get_operations() if op.type == "Einsum"]
+    heads = [(12, 3, 17), (12, 128), (128, 3, 17)]
+    joints = [(3, 10, 10), (6, 3, 10), (6, 3, 10), (3, 7, 7), (6, 3, 7), (6, 3, 7)]
+    assert [sorted(s) for s in shapes] == [
+        sorted(s) for s in heads + joints + 2 * [(10, 3, 7), (12, 3, 7)]
+    ]
+
+
+def test_a_plot_is_the_same_for_the_same_numbers(tmp_path):
+    lines = [
+        plotting.Line("measured", (1, 10), [(1.0, 2.0, 3.0), (9.0, 10.0, 12.0)]),
+        plotting.Line("demanded", (1, 10), [1.0, 10.0]),
+    ]
+    plot = plotting.Plot("p", "Title", "held fixed", "clusters", "milliseconds", lines)
+    texts = []
+    for name in ("one", "two"):
+        plotting.write(plot, tmp_path / name)
+        texts.append((tmp_path / name / "p.svg").read_text())
+    assert texts[0] == texts[1]
+    for word in ("Title", "held fixed", "clusters", "milliseconds", "measured", "demanded"):
+        assert word in texts[0]
+    assert plotting.COMMAND in texts[0]
+    assert "<dc:date>" not in texts[0]
+
+
+@pytest.mark.skipif(not augmenting.imgaug_recipes(), reason="imgaug is not installed ([bench])")
+@pytest.mark.parametrize("name", ["affine_cutout", "iic"])
+def test_imgaug_does_the_same_recipes(name):
+    images = augmenting._photographs(4, 96)
+    made = np.stack(augmenting.imgaug_recipes()[name](images=list(images)))
+    assert made.shape == (4, 64, 64, 3)
+    assert made.dtype == np.uint8
 
 
 @pytest.mark.parametrize(

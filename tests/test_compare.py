@@ -1,8 +1,8 @@
 """compare: a grid of real small runs, and what it says of wrong rows."""
 
+import csv
 import json
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -47,6 +47,58 @@ def test_a_grid_is_run_once_and_its_table_is_the_reports(tmp_path):
     assert "more clusters than" in (grid / "bad-3.log").read_text()
 
 
+def validation_by_hand(report):
+    """Mean of the two heads' accuracies."""
+    val = report["splits"]["val"]
+    return (val["normal"]["accuracy"] + val["over"]["train"]["accuracy"]) / 2
+
+
+def test_a_grid_chooses_on_validation_stops_in_time_and_compares_with_a_reference(tmp_path):
+    short = ["--pretext_epochs=0", "--heads_only_epochs=0", "--fine_tune_epochs=1"]
+    (tmp_path / "base.flags").write_text("\n".join([*SMALL, *short]) + "\n")
+    scores = "normal.macro_f1,over.crossfit.macro_f1,kmeans.vote_consistency,original.normal.kl"
+    asked = ["--row=FOC:", "--row=own: --learning_rate=3e-4", "--choose=learning_rate=1e-4,3e-3"]
+    asked += ["--seeds=5", "--split=fuzzy", f"--scores={scores}", "--reference=FOC"]
+    grid = tmp_path / "grid"
+    stopped = run(tmp_path, *asked, "--budget_minutes=0")
+    assert stopped.returncode == 0, stopped.stderr
+    assert "no time for 3 runs" in stopped.stderr
+    assert "Missing: FOC: learning_rate=1e-4 at seed 5, " in stopped.stdout
+    done = run(tmp_path, *asked)
+    assert done.returncode == 0, done.stderr
+    reports = {
+        name: json.loads((grid / f"{name}-5/report.json").read_text())
+        for name in ("foc-learning_rate=1e-4", "foc-learning_rate=3e-3", "own")
+    }
+    validation = {
+        value: validation_by_hand(reports[f"foc-learning_rate={value}"])
+        for value in ("1e-4", "3e-3")
+    }
+    rows = json.loads((grid / "table.json").read_text())["rows"]
+    assert rows["FOC"]["validation"] == pytest.approx(validation)
+    assert rows["FOC"]["chosen"] == max(validation, key=validation.get)
+    assert "validation" not in rows["own"]
+    foc, own = (
+        reports[name]["splits"]["fuzzy"]
+        for name in (f"foc-learning_rate={rows['FOC']['chosen']}", "own")
+    )
+    for path, ours, theirs in (
+        ("normal.macro_f1", own["normal"], foc["normal"]),
+        ("over.crossfit.macro_f1", own["over"]["crossfit"], foc["over"]["crossfit"]),
+    ):
+        entry = rows["own"]["differences"][path]
+        expected = ours["macro_f1"] - theirs["macro_f1"]
+        assert entry["difference"] == pytest.approx(expected, abs=1e-9)
+        assert entry["low"] <= entry["difference"] <= entry["high"]
+    with open(grid / "table.csv", newline="") as file:
+        table = {row["row"]: row for row in csv.DictReader(file)}
+    assert float(table["own"]["kmeans.vote_consistency.mean"]) == pytest.approx(
+        own["kmeans"]["vote_consistency"], rel=1e-5
+    )
+    assert table["own"]["original.normal.kl.mean"] == ""
+    assert int(table["own"]["images"]) == sum(s["images"] for s in reports["own"]["stages"])
+
+
 def test_a_stopped_grid_says_so_and_starts_no_other_run(tmp_path):
     (tmp_path / "base.flags").write_text("\n".join([*SMALL, "--fine_tune_epochs=5000"]) + "\n")
     command = [sys.executable, "-m", "foc_tf.compare", f"--base={tmp_path / 'base.flags'}"]
@@ -72,65 +124,56 @@ def test_a_stopped_grid_says_so_and_starts_no_other_run(tmp_path):
 GRIDS = [p for p in sorted((ROOT / "configs").glob("*.flags")) if "\n--row=" in p.read_text()]
 
 
-@pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.name)
-def test_every_row_of_a_flagfile_is_a_run_that_train_takes(path):
-    """Rows name flags that exist and that belong to the row's method."""
+def train_flags(path):
+    """For every row of a grid's flagfile (name, flags of train as they would be parsed)."""
     from absl import flags
 
     from foc_tf import flags as foc_flags  # noqa: F401  defines them
-    from foc_tf import from_flags
 
     values = compare.FLAGS
     values.unparse_flags()
     values(["compare", f"--flagfile={path}"])
-    base, rows = values.base, compare.parse_rows(values.row)
-    assert values.root == f"runs/{path.stem}"
-    for arguments in rows.values():
+    grid = compare.make_grid(values)
+    assert str(grid.root) == f"runs/{path.stem}"
+    for row in grid.rows:
         for name in flags.FLAGS:
             flags.FLAGS[name].unparse()
-        flags.FLAGS(["train", f"--flagfile={ROOT / base}", *arguments])
-        from_flags.check_method_flags(flags.FLAGS._flags())
-        assert from_flags.make_stages(flags.FLAGS)
-        assert from_flags.make_schedule(flags.FLAGS)
+        flags.FLAGS(["train", *grid.candidates(row)[0].arguments])
+        yield row, flags.FLAGS
 
 
-def test_mean_and_deviation_by_hand():
-    # Mean of .5 and .7 is .6; deviation with n - 1: sqrt(.01 + .01) = .1414.
-    summary = {"a": {"seeds": 2, "x": [0.5, 0.7]}, "b": {"seeds": 1, "x": [0.25]}}
-    summary["c"] = {"seeds": 0, "x": []}
-    lines = compare.table(summary, ["x"], "val").splitlines()
-    assert lines[2:] == ["| a | 2 | 0.600 ± 0.141 |", "| b | 1 | 0.250 |", "| c | 0 | - |"]
+@pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.name)
+def test_every_row_of_a_flagfile_is_a_run_that_train_takes(path, monkeypatch):
+    """Rows name flags that exist and that belong to the row's method."""
+    from foc_tf import from_flags
+
+    monkeypatch.chdir(ROOT)
+    for _, f in train_flags(path):
+        from_flags.check_method_flags(f._flags())
+        assert from_flags.make_stages(f)
+        assert from_flags.make_schedule(f)
 
 
-def test_scores_that_are_not_there_are_none():
-    report = {"splits": {"val": {"normal": {"macro_f1": 0.5, "kl": None}}}}
-    assert compare.score(report, "val", "normal.macro_f1") == 0.5
-    for path in ("normal.kl", "over.train.macro_f1", "normal", "normal.macro_f1.more"):
-        assert compare.score(report, "val", path) is None
-    assert compare.score(report, "test", "normal.macro_f1") is None
+def test_rows_of_the_small_table_pass_the_same_number_of_images(shared, tmp_path, monkeypatch):
+    import tensorflow as tf
 
+    from foc_tf import train
+    from foc_tf.data import reading
 
-@pytest.mark.parametrize(
-    ("rows", "message"),
-    [
-        ([], "at least one"),
-        (["no colon"], "name: --flag"),
-        ([": --k=1"], "name: --flag"),
-        (["a: k=1"], "name: --flag"),
-        (["a b: --k=1", "A-b: --k=2"], "stands twice"),
-    ],
-)
-def test_rows_that_are_wrong(rows, message):
-    with pytest.raises(ValueError, match=message):
-        compare.parse_rows(rows)
-
-
-def test_every_cell_has_its_own_command(tmp_path):
-    arguments = compare.command("b.flags", ["--k=3"], "1", tmp_path / "a b", "d")
-    compare.claim(tmp_path / "a b", arguments)
-    assert shlex.split((tmp_path / "a b.command").read_text()) == arguments
-    with pytest.raises(ValueError, match="root: .*--k=3.*--k=4"):
-        compare.claim(tmp_path / "a b", [a.replace("--k=3", "--k=4") for a in arguments])
+    monkeypatch.chdir(ROOT)
+    folder, passed = str(shared / "data/cifar10h-small"), {}
+    image_set, labels, _ = reading.read("prepared", folder, None, 0, 0)
+    for row, f in train_flags(ROOT / "configs/table2_small.flags"):
+        f.backbone, f.backbone_weights, f.image_size = "small_resnet", "none", 16
+        run = train.make_run(f, tmp_path, image_set, labels, None, tf.distribute.get_strategy())
+        passed[row] = sum(
+            run.images(block, epoch)
+            for block in run.blocks
+            for epoch in range(block.first_epoch, block.end_epoch)
+        )
+    assert passed["FOC"] == 11 * 28 * 96 * 2
+    assert passed["Supervised"] == 36 * 17 * 96
+    assert max(passed.values()) < 1.1 * min(passed.values()), passed
 
 
 @pytest.mark.parametrize(

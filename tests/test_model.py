@@ -19,18 +19,22 @@ def tiny_backbone(channels=1):
     return keras.Model(images, keras.layers.GlobalAveragePooling2D()(x))
 
 
+def channels_of(method):
+    return 3 if method == "cmc" else 1
+
+
 def tiny_model(method="foc", **kwargs):
     kwargs = ({"k": 6} if method == "foc" else {}) | {"num_sub_heads": 2} | kwargs
-    model = foc_tf.build_model(method, tiny_backbone(), k_gt=3, **kwargs)
+    model = foc_tf.build_model(method, tiny_backbone(channels_of(method)), k_gt=3, **kwargs)
     model.compile(keras.optimizers.Adam(1e-2))
     return model
 
 
-def batch(rows=12, seed=0):
+def batch(rows=12, seed=0, channels=1):
     rng = np.random.default_rng(seed)
     images = {
-        view: rng.uniform(0, 255, (rows, 8, 8, 1)).astype(np.float32)
-        for view in ("anchor", "positive", "negative")
+        view: rng.uniform(0, 255, (rows, 8, 8, channels)).astype(np.float32)
+        for view in ("anchor", "positive", "negative", "strong", "neighbor", "weak")
     }
     return images | {"label": np.tile(np.int32([0, 1, 2, -1]), rows // 4)}
 
@@ -41,12 +45,13 @@ def dataset(**kwargs):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_keras_entry_points_work(method, tmp_path):
-    model = tiny_model(method)
-    history = model.fit(dataset(), steps_per_epoch=3, epochs=2, verbose=0)
+    model, channels = tiny_model(method), channels_of(method)
+    data = dataset(channels=channels)
+    history = model.fit(data, steps_per_epoch=3, epochs=2, verbose=0)
     assert set(history.history) & set(METHODS[method].loss_names)
     assert np.isfinite(history.history["loss"]).all()
-    assert np.isfinite(model.evaluate(dataset(), steps=1, verbose=0)).all()
-    images = batch()["anchor"]
+    assert np.isfinite(model.evaluate(data, steps=1, verbose=0)).all()
+    images = batch(channels=channels)["anchor"]
     outputs = model.predict(images, verbose=0)
     assert outputs["normal_probs"].shape == (12, 2, 3)
     np.testing.assert_allclose(outputs["normal_probs"].sum(-1), 1, rtol=1e-5)
@@ -60,10 +65,11 @@ def test_keras_entry_points_work(method, tmp_path):
 @pytest.mark.parametrize("method", METHODS)
 def test_losses_are_those_that_the_method_names(method):
     model, seen = tiny_model(method), set()
-    for stages in (warm_up_stages(1, 1, 1), warm_up_stages(1, 0, 0)):
+    for stages in (warm_up_stages(1, 1, 1, self_label_epochs=1), warm_up_stages(1, 0, 0)):
         for stage in model.schedule(stages):
             model.set_stage(stage, stage.heads)
-            losses = model.compute_losses(batch(), training=True)
+            data = batch(channels=channels_of(method))
+            losses = model.compute_losses(data, training=True)
             assert all(value.shape == () for value in losses.values())
             seen |= set(losses)
     assert seen == set(model.loss_names)
@@ -260,6 +266,8 @@ def test_learning_rates():
 def test_views_without_labels_show_only_own_images():
     views = (View("a", "self", "x"), View("b", "same_class", "y"), View("c", "other_class", "z"))
     assert without_labels(views) == (View("a", "self", "x"), View("b", "self", "y"))
+    near = View("d", "neighbor", "x")  # no label says what is near
+    assert without_labels((*views, near))[-1] == near
 
 
 def test_views_of_a_stage():

@@ -93,7 +93,7 @@ def test_unreadable_images_are_left_out_or_stop_the_run(tmp_path):
         (["--flagfile=/nowhere/a.flags"], "a.flags"),
         (["--backbone=resnet"], "backbone"),
         (["--backbone_weights=/nowhere/w.h5"], "/nowhere/w.h5"),
-        (["--augment_anchor=strong"], "augment_anchor"),
+        (["--augment_anchor=stronger"], "augment_anchor"),
         (["--image_size=9"], "9"),
         (["--certain_threshold=0.2"], "certain_threshold"),
     ],

@@ -67,8 +67,8 @@ def test_results_of_evaluate_have_no_flags(copied):
 
 def test_a_review_does_not_load_tensorflow(made):
     code = (
-        "import sys; from foc_tf.reviewing import clusters, run_data; "
-        f"run = run_data.read({str(made[0])!r}); clusters.describe(run); "
+        "import sys; from foc_tf.reviewing import report_page; "
+        f"report_page.write_report({str(made[0])!r}); "
         "print([m for m in ('tensorflow', 'keras') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)

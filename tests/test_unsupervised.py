@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import foc_tf
-from foc_tf import report, unsupervised
+from foc_tf import scoring, unsupervised
 from tests.small_run import SMALL, read_report, run
 from tests.test_model import batch, tiny_model
 
@@ -67,9 +67,9 @@ def test_named_outputs_agree_as_well_as_any_order_can():
 def test_scores_of_clusters_by_hand():
     # Clusters 1 1 0 0, classes 0 0 1 0: swapped, three of four agree; as they stand, one.
     probs = np.eye(2)[[1, 1, 0, 0]]
-    scores = report.score_normal(probs, np.array([0, 0, 1, 0]))
+    scores = scoring.score_normal(probs, np.array([0, 0, 1, 0]))
     assert (scores["accuracy"], scores["hungarian_accuracy"]) == (0.25, 0.75)
-    nobody = report.score_normal(probs[:0], np.zeros(0, int))
+    nobody = scoring.score_normal(probs[:0], np.zeros(0, int))
     assert nobody["hungarian_accuracy"] is None
     assert "no image" in nobody["nmi_reason"]
 

@@ -121,6 +121,8 @@ AUGMENTATIONS = {
     ),
     # IIC's first view (Ji et al. 2019): where the crop lies, nothing else.
     "crop": Recipe(flip=0.0),
+    # Where the crop lies, mirrored or not.
+    "crop_flip": Recipe(),
     # IIC's second view: flip, affine, colour jitter (.4, .4, .4, .125) and cutout, its settings for
     # fine-tuning; its coin flips (affine and cutout in half of the images) are left out.
     "iic_transformed": Recipe(

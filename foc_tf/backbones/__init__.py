@@ -9,6 +9,7 @@ from foc_tf.backbones.efficientnet_lite0 import efficientnet_lite0
 from foc_tf.backbones.resnet34_iic import resnet34_iic
 from foc_tf.backbones.resnet50v2 import resnet50v2
 from foc_tf.backbones.resnet50v2_keras_cv import resnet50v2_keras_cv
+from foc_tf.backbones.small_cnn import small_cnn
 from foc_tf.backbones.small_resnet import small_resnet
 from foc_tf.backbones.wide_resnet28_2 import wide_resnet28_2
 
@@ -19,6 +20,7 @@ BACKBONES = {
     "wide_resnet28_2": wide_resnet28_2,
     "efficientnet_lite0": efficientnet_lite0,
     "small_resnet": small_resnet,
+    "small_cnn": small_cnn,
 }
 
 

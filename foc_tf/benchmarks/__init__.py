@@ -7,6 +7,7 @@ from foc_tf.benchmarks.augmenting import augmentation
 from foc_tf.benchmarks.evaluating import evaluation
 from foc_tf.benchmarks.growing import growth
 from foc_tf.benchmarks.joints import joint
+from foc_tf.benchmarks.labelling import prediction
 from foc_tf.benchmarks.stepping import step
 from foc_tf.benchmarks.waiting import waiting
 
@@ -16,6 +17,7 @@ FIGURES = {
     "input": waiting,
     "evaluation": evaluation,
     "joint": joint,
+    "prediction": prediction,
     "growth": growth,
 }
 # What `benchmark` runs without --only; the others take longer.

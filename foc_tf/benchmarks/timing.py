@@ -16,12 +16,14 @@ class Options:
       image_size: side of the images in pixels.
       rows: rows of a batch.
       rounds: timed rounds.
+      plots: folder of `growth`'s plots, or None.
     """
 
     backbone: str = "resnet50v2"
     image_size: int = 64
     rows: int = 48
     rounds: int = 15
+    plots: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Row:
         where only CPU seconds tell something.
       cpu_ratio: the same of CPU seconds; None where there is nothing to compare with.
       seconds: median wall seconds of what is timed.
+      cpu_seconds: the same of all threads' CPU seconds, in the JSON only; None where not measured.
       target: what the ratio should be at most, or at least with ">="; "" without one.
       note: anything else.
     """
@@ -44,6 +47,7 @@ class Row:
     seconds: float
     target: str = ""
     note: str = ""
+    cpu_seconds: float | None = None
 
 
 def interleaved(functions, rounds, warm_up=2):
@@ -86,6 +90,7 @@ def row(figure, times, name, base, factor=1.0, **more):
         quartiles(factor * wall / base_wall),
         quartiles(factor * cpu / base_cpu),
         float(np.median(wall)),
+        cpu_seconds=float(np.median(cpu)),
         **more,
     )
 

@@ -14,7 +14,8 @@ import functools
 
 import numpy as np
 
-_LABELED, _UNLABELED, _SAME, _OTHER, _VERSION = range(5)  # independent streams of random numbers
+# Independent streams of random numbers.
+_LABELED, _UNLABELED, _SAME, _OTHER, _VERSION, _NEIGHBOR = range(6)
 
 
 class BatchSampler:
@@ -28,6 +29,11 @@ class BatchSampler:
       repetitions: how often each drawn image stands in the batch.
       seed: of all draws.
       replicas: rows are cut into so many equal parts.
+
+    Attributes:
+      pool: [P] int64, all images that are drawn, sorted.
+      neighbors: [P, n] int, for each image of the pool the places in it of its n neighbours; None
+        until a stage that needs them sets them.
 
     Raises:
       ValueError: if a number is out of range or the batch cannot hold one triplet.
@@ -45,6 +51,8 @@ class BatchSampler:
         _check(batch_size, unlabeled_ratio, repetitions, replicas, len(self.labeled))
         self.draws = batch_size // repetitions
         self.unlabeled_draws = self._unlabeled_draws(unlabeled_ratio)
+        drawn = self.unlabeled if self.unlabeled_draws else []
+        self.pool, self.neighbors = np.union1d(self.labeled, drawn).astype(np.int64), None
         self.labeled_draws = self.draws - self.unlabeled_draws
         self.steps_per_epoch = self._steps(self.unlabeled_draws, unlabeled_ratio)
         self._members = [np.flatnonzero(self.labels == c) for c in range(self.labels.max() + 1)]
@@ -105,7 +113,8 @@ class BatchSampler:
 
         Returns:
           Dict of [B] arrays: "self", "same_class", "other_class" int64 image indices (a partner of
-          an unlabelled row is the row's own image) and "label" int32, -1 = unlabelled.
+          an unlabelled row is the row's own image) and "label" int32, -1 = unlabelled. With
+          `neighbors` also "neighbor", one of each row's neighbours.
         """
         rows = np.repeat(self.anchors(step), self.repetitions)
         labels = self.labels[rows]
@@ -113,7 +122,8 @@ class BatchSampler:
         same, other = rows.copy(), rows.copy()
         same[known] = self._same_class(rows[known], labels[known], step)
         other[known] = self._other_class(labels[known], step)
-        return {"self": rows, "same_class": same, "other_class": other, "label": labels}
+        result = {"self": rows, "same_class": same, "other_class": other, "label": labels}
+        return result | ({} if self.neighbors is None else {"neighbor": self._neighbor(rows, step)})
 
     def versions(self, step, count):
         """[B] int64 in 0..count - 1, for every row of batch `step` one of `count` kept versions."""
@@ -122,6 +132,12 @@ class BatchSampler:
     def _draw(self, stream, step, high):
         rng = np.random.default_rng([self.seed, stream, step])
         return np.minimum((rng.random(len(high)) * high).astype(np.int64), high - 1)
+
+    def _neighbor(self, rows, step):
+        places = np.searchsorted(self.pool, rows)
+        count = self.neighbors.shape[1]
+        chosen = self._draw(_NEIGHBOR, step, np.full(len(rows), count))
+        return self.pool[self.neighbors[places, chosen]]
 
     def _same_class(self, rows, labels, step):
         size = self._start[labels + 1] - self._start[labels]

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from foc_tf import losses
+from foc_tf import losses, overclustering
 from foc_tf.model import SemiSupervisedModel
 from foc_tf.views import View
 
@@ -109,8 +109,7 @@ class FOC(SemiSupervisedModel):
         if "over" in self.active_heads:
             probs = [output["over_probs"] for output in outputs]
             self.track_largest("over", probs[0])
-            information = losses.mutual_information(probs[0], probs[1])
-            result["over_mi"] = -lambda_u * tf.reduce_mean(information)
+            result["over_mi"] = lambda_u * overclustering.information_loss(probs)
             if supervised and self.lambda_ice > 0:
                 weight = self.lambda_s * self.lambda_ice
                 result["over_ice"] = weight * self._inverse_cross_entropy(probs, labels)
@@ -126,21 +125,18 @@ class FOC(SemiSupervisedModel):
         return tf.reduce_mean(losses.mutual_information(probs[0], probs[1]))
 
     def _cross_entropy(self, probs, labels):
-        anchor = tf.reduce_mean(losses.cross_entropy(probs[0], labels))
+        anchor = tf.reduce_mean(losses.cross_entropy(probs[0], labels, self.class_weights))
         if self.ce_views == "anchor":
             return anchor
         # Differs from the paper: the second view, an image of the same class, is learned from too.
-        return 0.5 * anchor + 0.5 * tf.reduce_mean(losses.cross_entropy(probs[1], labels))
+        positive = tf.reduce_mean(losses.cross_entropy(probs[1], labels, self.class_weights))
+        return 0.5 * anchor + 0.5 * positive
 
     def _inverse_cross_entropy(self, probs, labels):
         if self.negatives == "in_batch":
-            rows = losses.in_batch_inverse_cross_entropy(
-                tf.concat(probs[:2], axis=0), tf.concat([labels, labels], axis=0), self.k_gt
-            )
-        else:
-            labelled = tf.cast(labels >= 0, tf.float32)[:, None]
-            rows = labelled * losses.triplet_inverse_cross_entropy(*probs)
-        return tf.reduce_mean(rows)
+            return overclustering.in_batch_loss(probs, labels, self.k_gt)
+        labelled = tf.cast(labels >= 0, tf.float32)[:, None]
+        return tf.reduce_mean(labelled * losses.triplet_inverse_cross_entropy(*probs))
 
 
 def _check_word(name, value, known):

@@ -60,7 +60,7 @@ class IIC(SemiSupervisedModel):
         if self.stage.use_labels:
             (outputs,) = self.forward(batch, ["positive"], training)
             self.track_largest("normal", outputs["normal_probs"])
-            rows = losses.cross_entropy(outputs["normal_probs"], batch["label"])
+            rows = losses.cross_entropy(outputs["normal_probs"], batch["label"], self.class_weights)
             return {"normal_ce": tf.reduce_mean(rows)}
         one, two = self.forward(batch, ["anchor", "positive"], training)
         result = {}

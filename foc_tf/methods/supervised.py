@@ -18,5 +18,5 @@ class Supervised(SemiSupervisedModel):
         """{"normal_ce"}: mean over rows and sub-heads."""
         (outputs,) = self.forward(batch, ["anchor"], training)
         self.track_largest("normal", outputs["normal_probs"])
-        rows = losses.cross_entropy(outputs["normal_probs"], batch["label"])
+        rows = losses.cross_entropy(outputs["normal_probs"], batch["label"], self.class_weights)
         return {"normal_ce": tf.reduce_mean(rows)}

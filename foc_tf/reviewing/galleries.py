@@ -58,7 +58,7 @@ def gallery(run, cluster, images, given_name=None):
         title += [": ", name(given_name)]
     if cluster.named_class >= 0:
         swatch = element("span", class_="swatch", style=f"--c:{svg.colour(cluster.named_class)}")
-        title += [" ", swatch, " ", name(run.classes[cluster.named_class])]
+        title += [" ", swatch, name(run.classes[cluster.named_class])]
     shown = element("ol", [_image(run, cluster, i) for i in images], class_="images")
     parts = [element("p", _facts(run, cluster), class_="facts"), _unshown(cluster, images), shown]
     return section(f"cluster-{cluster.number}", title, *parts, level=3)
@@ -110,7 +110,7 @@ def _image(run, cluster, image):
     words = "; ".join(f"{run.classes[c]} {count}" for c, count in most) or "no votes"
     alt = f"{run.ids[image]}: {words}"
     said = f"{run.ids[image]}, confidence {run.cluster_prob[image]:.3f}, {run.split[image]}"
-    lines = [element("li", name(run.classes[c]), f" {count}") for c, count in most]
+    lines = [element("li", name(run.classes[c]), " ", element("span", count)) for c, count in most]
     hidden = element("span", "not the cluster's class", class_="unseen")
     caption = [
         element("span", "≠", hidden, class_="differs") if differs else None,

@@ -162,8 +162,12 @@ def clusters(run, described, names):
     for c in described:
         link = element("a", c.number, href=f"#cluster-{c.number}")
         label = joined([link, " ", name(names[c.number])]) if names.get(c.number) else link
-        both = [name(run.classes[i]) if i >= 0 else "–" for i in (c.trained_class, c.voted_class)]
+        both = [
+            element("td", name(run.classes[i]) if i >= 0 else "–", class_="word")
+            for i in (c.trained_class, c.voted_class)
+        ]
         consistency = number(c.consistency, "no two images with votes")
         rows.append([label, f"{c.size:,}", f"{c.fuzzy:,}", *both, consistency])
-    header = ["cluster", "images", "fuzzy", "class by labels", "class by own votes"]
-    return table("Clusters, the largest first", [*header, "vote consistency"], rows)
+    words = _words("class by labels", "class by own votes")
+    header = ["cluster", "images", "fuzzy", *words, "vote consistency"]
+    return table("Clusters, the largest first", header, rows)

@@ -1,0 +1,55 @@
+"""When a run first reached a score: seconds of training and images passed until then."""
+
+import dataclasses
+
+import pandas as pd
+
+
+@dataclasses.dataclass(frozen=True)
+class Goal:
+    """A column of history.csv and what it is to reach."""
+
+    column: str
+    value: float
+
+
+def parse(text):
+    """`Goal` of "fuzzy_over_crossfit_macro_f1=0.5"; None of None.
+
+    Raises:
+      ValueError: if it is not a name, = and a number.
+    """
+    if text is None:
+        return None
+    column, _, value = text.partition("=")
+    try:
+        return Goal(column.strip(), float(value))
+    except ValueError:
+        raise ValueError(
+            f"reach: expected a column of history.csv and a number, val_over_accuracy=0.8, found "
+            f"{text!r}."
+        ) from None
+
+
+def reached(history, goal):
+    """When the column was first at the value or above.
+
+    Args:
+      history: path of a run's history.csv.
+      goal: `Goal`.
+
+    Returns:
+      {"seconds": of training alone, "images": passed}, None if it never was.
+
+    Raises:
+      ValueError: if the history has no such column; names those it has.
+    """
+    table = pd.read_csv(history)
+    if goal.column not in table:
+        known = ", ".join(c for c in table if c.startswith(("val_", "fuzzy_")))
+        raise ValueError(f"reach: {history} has no column {goal.column!r}; it has {known}.")
+    rows = table.index[table[goal.column] >= goal.value]
+    if not len(rows):
+        return None
+    until = table.loc[: rows[0]]
+    return {"seconds": float(until["seconds"].sum()), "images": int(until["images"].sum())}
