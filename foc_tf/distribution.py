@@ -153,7 +153,9 @@ def global_rows(x):
     if context is None or num_replicas() == 1:
         return x
     gathered = context.all_gather(x, axis=0)
-    return tf.ensure_shape(gathered, (num_replicas() * x.shape[0], *x.shape[1:]))
+    # A distributed data set may have lost the number of its rows.
+    rows = None if x.shape[0] is None else num_replicas() * x.shape[0]
+    return tf.ensure_shape(gathered, (rows, *x.shape[1:]))
 
 
 def global_mean(x):

@@ -248,7 +248,7 @@ class SemiSupervisedModel(keras.Model):
         return tf.minimum(1.0, tf.cast(self._step(), tf.float32) / steps) if steps else 1.0
 
     def _step(self):
-        return tf.convert_to_tensor(self.optimizer.iterations)
+        return tf.convert_to_tensor(self.optimizer.iterations if self.optimizer else 0)
 
     def stage_variables(self):
         """Variables that the current stage trains."""

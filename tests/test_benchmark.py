@@ -94,9 +94,9 @@ def test_growth_and_its_plots(tmp_path, monkeypatch, capsys):
     figures = [row["figure"] for row in json.loads((tmp_path / "b.json").read_text())["rows"]]
     steps = [f"growth: k = {k}, step / its matrix products" for k in (12, 20)]
     assert figures[:2] == steps
-    assert len(figures) == 2 + 1 + 1
+    assert len(figures) == 2 + 2 + 2 + 1 + 1
     assert len(capsys.readouterr().out.splitlines()) == 2 + len(figures)
-    names = {"step_k", "memory_images"}
+    names = {"step_k", "step_num_sub_heads", "step_rows", "memory_images"}
     assert {path.stem for path in tmp_path.glob("*.svg")} == names
     for name in names:
         assert ElementTree.parse(tmp_path / f"{name}.svg").getroot().tag.endswith("svg")
