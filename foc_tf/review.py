@@ -11,9 +11,9 @@
 The first opens a page in the browser (pip install foc_tf[review]); every decision is in
 <workdir>/review/decisions.jsonl before the page says "saved". The others need no browser: table 3's
 consistency of the experts (--scores) or of a stand-in made of the votes (--simulate), a prepared
-dataset for the next round of training (--results), tables for EcoTaxa and MorphoCluster, a page to mail (--report). Names of clusters go to
-<workdir>/review/cluster_names.csv with any of --results, --ecotaxa, --morphocluster, for the next
-export.
+dataset for the next round of training (--results), a page to mail (--report), tables for EcoTaxa
+and MorphoCluster. Names of clusters go to <workdir>/review/cluster_names.csv with any of --results,
+--ecotaxa, --morphocluster, for the next export.
 """
 
 import getpass

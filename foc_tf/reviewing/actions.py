@@ -21,6 +21,8 @@ def begin(book, expert):
 def go(book, place, run_and_group):
     """Goes to a group of `Book.listed`."""
     run, group = run_and_group
+    if not 0 <= run < len(book.sessions) or group not in book.groups(place, run):
+        raise ValueError(f"There is no cluster {group!r} any more.")
     return _visited(book, dataclasses.replace(place, run=run, group=group, page=0)), ""
 
 
@@ -91,7 +93,7 @@ def mark(book, place, images, fits):
         raise ValueError("These are not images of this run.")
     if (book.state(place).groups[images] != place.group).any():
         raise ValueError("Some of these images are not in this cluster any more.")
-    book.decide(place, "mark", {"images": session.names(images), "fits": bool(fits)})
+    book.decide(place, "mark", {"images": session.names(images), "fits": fits})
     return place, _saved(book, place, f"{len(images)} {'fit' if fits else 'marked'}")
 
 
@@ -124,7 +126,7 @@ def undo(book, place):
 
 
 def _saved(book, place, what):
-    return f"saved {len(book.sessions[place.run].log.decisions)}: {what}"
+    return f"saved {book.decided()}: {what}"
 
 
 def _visited(book, place):

@@ -5,9 +5,11 @@ let anchorFits = true;
 
 const cells = () => [...element.querySelectorAll(".foc-cell")];
 const fits = (cell) => cell.getAttribute("aria-pressed") !== "true";
+const wait = () => document.getElementById("foc-status")?.setAttribute("data-waiting", "");
 
 function send(chosen, fit) {
   chosen.forEach((cell) => cell.classList.add("foc-waiting"));
+  wait();
   trigger("submit", { images: chosen.map((cell) => Number(cell.dataset.image)), fits: fit });
 }
 
@@ -63,6 +65,11 @@ if (!window.focKeys) {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.target.closest("input, textarea, select")) return;
+    if (event.key.startsWith("Arrow") && event.target === document.body) {
+      document.querySelector('.foc-cell[tabindex="0"]')?.focus();
+      event.preventDefault();
+    }
     document.getElementById(buttons[event.key])?.click();
   });
+  document.addEventListener("click", (event) => event.target.closest("button[id^=foc-]") && wait());
 }

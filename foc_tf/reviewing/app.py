@@ -16,7 +16,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import gradio as gr
 from starlette.middleware import Middleware
 
-from foc_tf.reviewing import actions, grid, guard, layout, state
+from foc_tf.reviewing import actions, grid, guard, layout, showing, state
 from foc_tf.reviewing.book import Book
 from foc_tf.reviewing.session import Session
 
@@ -82,39 +82,29 @@ def make(pages):
     """The page of a `book.Book`: `gradio.Blocks`."""
     with gr.Blocks(title="Review of clusters", analytics_enabled=False, fill_width=True) as page:
         place = gr.State(None)
-        with gr.Column() as door:
-            expert = gr.Dropdown(
-                [], label="Your name", allow_custom_value=True, elem_id="foc-expert"
-            )
-            begin = gr.Button("Begin", variant="primary", elem_id="foc-begin")
-            refused = gr.HTML()
-        with gr.Column(visible=False) as desk:
-            parts = layout.make(pages)
+        door = layout.door(pages)
+        # There from the start, only not seen: to build it takes the browser a second.
+        with gr.Column(visible="hidden", elem_id="foc-desk") as desk:
+            parts = layout.desk(pages)
         _Wires(pages, parts, place).connect()
 
         def enter(who):
             try:
                 at, text = actions.begin(pages, who)
             except ValueError as error:
-                return {refused: grid.status(str(error), False)}
-            opened = {door: gr.update(visible=False), desk: gr.update(visible=True), place: at}
-            return opened | layout.everything(parts, pages, at, text)
+                return {door.refused: grid.status(str(error), False)}
+            opened = {door.column: gr.update(visible=False), desk: gr.update(visible=True)}
+            return opened | {place: at} | showing.everything(parts, pages, at, text)
 
-        outputs = [door, desk, refused, place, *_shown(parts)]
-        begin.click(enter, expert, outputs, api_visibility="private", show_progress="hidden")
-        page.load(
-            lambda: gr.update(choices=_experts(pages)), None, expert, api_visibility="private"
-        )
+        outputs = [door.column, desk, door.refused, place, *parts.shown()]
+        hidden = {"api_visibility": "private", "show_progress": "hidden"}
+        door.begin.click(enter, door.expert, outputs, queue=False, **hidden)
+        page.load(lambda: gr.update(choices=_experts(pages)), None, door.expert, **hidden)
     return page
 
 
 def _experts(pages):
     return state.experts([d for session in pages.sessions for d in session.log.decisions])
-
-
-def _shown(parts):
-    single = (parts.status, parts.heading, parts.images, parts.pages)
-    return [*single, parts.pick, parts.name, parts.label, parts.into]
 
 
 class _Wires:
@@ -125,66 +115,84 @@ class _Wires:
 
     def connect(self):
         """Connects all components."""
-        parts, buttons = self.parts, self.parts.buttons
-        for key, act, values in (
-            ("previous", lambda b, p: actions.step(b, p, -1), []),
-            ("next", lambda b, p: actions.step(b, p, 1), []),
-            ("back", lambda b, p: actions.turn(b, p, -1), []),
-            ("more", lambda b, p: actions.turn(b, p, 1), []),
-            ("mark_all", lambda b, p: actions.mark_page(b, p, False), []),
-            ("unmark_all", lambda b, p: actions.mark_page(b, p, True), []),
-            ("done", actions.done, []),
-            ("undo", actions.undo, []),
-            ("split", actions.split, []),
-            ("new_class", lambda b, p: actions.send(b, p, state.NEW_CLASS), []),
-            ("ignore", lambda b, p: actions.send(b, p, state.IGNORE), []),
-            ("name", actions.name, [parts.name]),
-            ("accept", actions.accept, [parts.label]),
-            ("merge", actions.merge, [parts.into]),
+        parts, everything, facts = self.parts, showing.everything, showing.facts
+        for key, act, values, show in (
+            ("previous", lambda b, p: actions.step(b, p, -1), [], everything),
+            ("next", lambda b, p: actions.step(b, p, 1), [], everything),
+            ("back", lambda b, p: actions.turn(b, p, -1), [], everything),
+            ("more", lambda b, p: actions.turn(b, p, 1), [], everything),
+            ("mark_all", lambda b, p: actions.mark_page(b, p, False), [], everything),
+            ("unmark_all", lambda b, p: actions.mark_page(b, p, True), [], everything),
+            ("done", actions.done, [], everything),
+            ("undo", actions.undo, [], everything),
+            ("split", actions.split, [], everything),
+            ("merge", actions.merge, [parts.into], everything),
+            ("new_class", lambda b, p: actions.send(b, p, state.NEW_CLASS), [], facts),
+            ("ignore", lambda b, p: actions.send(b, p, state.IGNORE), [], facts),
+            ("name", actions.name, [parts.name], facts),
+            ("accept", actions.accept, [parts.label], facts),
         ):
-            self._on(buttons[key].click, act, values)
-        self._on(parts.name.submit, actions.name, [parts.name])
-        self._on(parts.pick.input, lambda b, p, group: actions.go(b, p, (0, group)), [parts.pick])
+            self._on(parts.buttons[key].click, act, values, show)
+        self._on(parts.name.submit, actions.name, [parts.name], facts)
+        self._on(parts.pick.input, lambda b, p, g: actions.go(b, p, (0, g)), [parts.pick])
         for part in parts.filters:
             self._on(part.input, actions.look, parts.filters)
-        self._on_clicks()
+        self._on_marks()
+        self._on_similar()
 
-    def _on(self, event, act, values):
+    def _on(self, event, act, values, show=showing.everything):
         def handle(place, *given):
-            try:
-                place, text = act(self.pages, place, *given)
-                good = True
-            except (ValueError, OSError) as error:
-                text, good = f"Not saved. {error}", False
-            return {self.place: place} | layout.everything(
-                self.parts, self.pages, place, text, good
-            )
+            after, text, good = self._tried(act, place, *given)
+            if after is None:
+                return {self.parts.status: grid.status(text, good)}
+            return {self.place: after} | show(self.parts, self.pages, after, text, good)
 
-        self._listen(event, handle, [self.place, *values], [self.place, *_shown(self.parts)])
+        self._listen(event, handle, [self.place, *values], [self.place, *self.parts.shown()])
 
-    def _on_clicks(self):
-        """Marks answer with what changed only: the page of images stays as it is."""
+    def _tried(self, act, place, *given):
+        """(place afterwards, sentence, whether it worked)."""
+        if place is None:
+            return None, "Not saved. This page is older than the server: load it anew.", False
+        try:
+            return *act(self.pages, place, *given), True
+        except (ValueError, OSError) as error:
+            return place, f"Not saved. {error}", False
+
+    def _on_marks(self):
+        """Marks answer with what is marked only: the page of images stays as it is."""
         parts = self.parts
 
         def handle(place, event: gr.EventData):
-            images = event._data.get("images")
-            try:
-                _, text = actions.mark(self.pages, place, images, event._data.get("fits"))
-                good = True
-            except (ValueError, OSError) as error:
-                text, good = f"Not saved. {error}", False
-                images = self.pages.page(place).tolist()
-            said = layout.answer(self.pages, place, images, text)
-            return {parts.answer: said} | layout.around(parts, self.pages, place, text, good)
+            images, fits = event._data.get("images"), event._data.get("fits")
+            _, text, good = self._tried(actions.mark, place, images, fits)
+            if place is None:
+                return {parts.status: grid.status(text, good)}
+            said = showing.answer(self.pages, place)
+            return {parts.answer: said} | showing.around(parts, self.pages, place, text, good)
 
         outputs = [parts.answer, parts.status, parts.heading]
-        self._listen(parts.images.submit, handle, [self.place], outputs)
+        # Past the queue, which takes longer than all the rest; a mark does not change the place.
+        self._listen(parts.images.submit, handle, [self.place], outputs, queue=False)
 
-    def _listen(self, event, handle, inputs, outputs):
+    def _on_similar(self):
+        def handle(place, event: gr.EventData):
+            run = place.run if place else 0
+            group = event._data.get("group")
+            after, text, good = self._tried(actions.go, place, (run, group))
+            if after is None:
+                return {self.parts.status: grid.status(text, good)}
+            shown = showing.everything(self.parts, self.pages, after, text, good)
+            return {self.place: after} | shown
+
+        outputs = [self.place, *self.parts.shown()]
+        self._listen(self.parts.heading.submit, handle, [self.place], outputs)
+
+    def _listen(self, event, handle, inputs, outputs, queue=True):
         event(
             handle,
             inputs,
             outputs,
+            queue=queue,
             # Two clicks in a row are two decisions, in their order.
             trigger_mode="multiple",
             concurrency_limit=1,

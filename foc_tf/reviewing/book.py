@@ -79,7 +79,11 @@ class Book:
     def listed(self, place):
         """[(run, group)] that the filters leave, in order."""
         if self.blind:
-            return self._mixed
+            return [
+                (run, group)
+                for run, group in self._mixed
+                if self.groups(place, run)[group].fuzzy or not place.fuzzy_only
+            ]
         found, names = self.groups(place), self.state(place).names
         chosen = [
             g
@@ -143,6 +147,16 @@ class Book:
         """[m] int, the images of the page."""
         start = place.page * place.size
         return self.images(place)[start : start + place.size]
+
+    def decided(self):
+        """Number of decisions, of all runs: their own would tell whose a cluster is."""
+        return sum(len(session.log.decisions) for session in self.sessions)
+
+    def progress(self, place):
+        """(number of groups of the list that were looked through, number of all)."""
+        listed = self.listed(place)
+        own = [session.state(place.expert) for session in self.sessions]
+        return sum(group in own[run].done for run, group in listed), len(listed)
 
     def decide(self, place, action, arguments):
         """Saves a decision about the run she is in."""

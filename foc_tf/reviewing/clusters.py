@@ -22,6 +22,7 @@ class Cluster:
       consistency: `metrics.vote_consistency` of its images, 0 to 1, None if no two have votes.
       similar: [at most 5] int, clusters with images, the most similar first.
       similarity: [same] float, cosine of the two clusters' mean features, -1 to 1.
+      similar_first: [same] int, their most confident images.
     """
 
     number: int
@@ -33,6 +34,7 @@ class Cluster:
     consistency: float | None
     similar: np.ndarray
     similarity: np.ndarray
+    similar_first: np.ndarray
 
     @property
     def size(self):
@@ -76,6 +78,7 @@ def describe(run, similar=5):
             **of_votes(run.votes[own]),
             similar=numbers[near],
             similarity=cosines[place, near],
+            similar_first=np.array([members[c][0] for c in numbers[near]], np.int64),
         )
     return result
 

@@ -13,16 +13,17 @@ _CLOSED = re.compile(
     r"profiling|dev)\b"
 )
 _POLICY = (
-    "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; font-src 'self' "
-    "data:; script-src 'self' 'unsafe-inline' 'unsafe-eval'; connect-src 'self'; object-src 'none'; "
-    "base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+    "default-src 'self'; img-src 'self' data:; font-src 'self' data:; style-src 'self' "
+    "'unsafe-inline'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; connect-src 'self'; "
+    "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
 )
 _HEADERS = [
     (b"content-security-policy", _POLICY.encode()),
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
-    (b"cache-control", b"no-store"),
 ]
+# Of Gradio's own files, whose names change with their content; the rest is somebody's data.
+_ASSETS = re.compile(r"/+(assets|static|svelte)/")
 
 
 class Guard:
@@ -40,25 +41,42 @@ class Guard:
 
     async def __call__(self, scope, receive, send):
         """Answers one request."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
         if scope["type"] != "http":
             # Gradio's page needs no web socket.
-            if scope["type"] == "lifespan":
-                await self.app(scope, receive, send)
+            await send({"type": "websocket.close"})
             return
-        host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
-        if self.hosts is not None and _without_port(host) not in self.hosts:
-            await _refuse(send, b"unknown host")
+        reason = self._refused(scope)
+        if reason:
+            await _refuse(send, reason)
             return
-        if _CLOSED.match(scope["path"]):
-            await _refuse(send, b"a review has no files")
-            return
+
+        kept = b"max-age=86400" if _ASSETS.match(scope["path"]) else b"no-store"
 
         async def with_headers(message):
             if message["type"] == "http.response.start":
-                message = message | {"headers": [*message.get("headers", []), *_HEADERS]}
+                found = [h for h in message.get("headers", []) if h[0].lower() != b"cache-control"]
+                headers = [*found, *_HEADERS, (b"cache-control", kept)]
+                message = message | {"headers": headers}
             await send(message)
 
         await self.app(scope, receive, with_headers)
+
+    def _refused(self, scope):
+        """Why a request is not answered, or None."""
+        headers = dict(scope["headers"])
+        host = headers.get(b"host", b"").decode("latin-1").lower()
+        if self.hosts is not None and _without_port(host) not in self.hosts:
+            return b"unknown host"
+        # A page elsewhere must not decide in the name of the expert who looks at it.
+        origin = headers.get(b"origin", b"").decode("latin-1").lower()
+        if origin and origin.partition("://")[2] != host:
+            return b"a page of another origin"
+        if _CLOSED.match(scope["path"]):
+            return b"a review has no files"
+        return None
 
 
 def _without_port(host):
