@@ -161,7 +161,7 @@ class Page:
         """Loads the page and gives the name."""
         self.page.goto(self.app.url)
         self.page.wait_for_selector("#foc-begin")
-        self.page.fill("#foc-expert input", expert)
+        self.page.fill("#foc-expert :is(input, textarea)", expert)
         self.page.click("#foc-begin")
         self.page.wait_for_selector("#foc-heading h2")
 

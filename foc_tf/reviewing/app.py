@@ -83,8 +83,8 @@ def make(pages):
     with gr.Blocks(title="Review of clusters", analytics_enabled=False, fill_width=True) as page:
         place = gr.State(None)
         door = layout.door(pages)
-        # There from the start, only not seen: to build it takes the browser a second.
-        with gr.Column(visible="hidden", elem_id="foc-desk") as desk:
+        # There from the start, only not seen (app.css): to build it takes the browser a second.
+        with gr.Column(elem_id="foc-desk"):
             parts = layout.desk(pages)
         _Wires(pages, parts, place).connect()
 
@@ -93,13 +93,20 @@ def make(pages):
                 at, text = actions.begin(pages, who)
             except ValueError as error:
                 return {door.refused: grid.status(str(error), False)}
-            opened = {door.column: gr.update(visible=False), desk: gr.update(visible=True)}
-            return opened | {place: at} | showing.everything(parts, pages, at, text)
+            opened = {door.column: gr.update(visible=False), place: at}
+            return opened | showing.everything(parts, pages, at, text)
 
-        outputs = [door.column, desk, door.refused, place, *parts.shown()]
-        hidden = {"api_visibility": "private", "show_progress": "hidden"}
-        door.begin.click(enter, door.expert, outputs, queue=False, **hidden)
-        page.load(lambda: gr.update(choices=_experts(pages)), None, door.expert, **hidden)
+        outputs = [door.column, door.refused, place, *parts.shown()]
+        quick = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
+        door.begin.click(enter, door.expert, outputs, **quick)
+        door.expert.submit(enter, door.expert, outputs, **quick)
+
+        def enter_known(event: gr.EventData):
+            number, known = event._data.get("number"), _experts(pages)
+            return enter(known[number] if number in range(len(known)) else "")
+
+        door.known.submit(enter_known, None, outputs, **quick)
+        page.load(lambda: grid.known(_experts(pages)), None, door.known, **quick)
     return page
 
 

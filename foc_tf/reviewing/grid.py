@@ -17,6 +17,18 @@ def safe(markup):
     return str(markup)
 
 
+def known(experts):
+    """The experts who were here before, to begin with one click."""
+    if not experts:
+        return ""
+    # By number: an attribute shows some characters by their code points.
+    buttons = [
+        element("button", name(expert), type="button", data_number=number)
+        for number, expert in enumerate(experts)
+    ]
+    return safe(element("div", element("span", "Go on as "), buttons, class_="foc-known"))
+
+
 def grid(run, images, misfit, confidence=True):
     """The images of a page, each with its three most voted classes.
 
@@ -85,7 +97,9 @@ def heading(run, facts, state, progress, blind_title=None):
     parts = [element("p", joined(line)) for line in lines if line]
     similar = None if blind_title else _similar(run, facts, state)
     head = element("h2", title, done)
-    return safe(element("div", through, head, parts, similar, class_="foc-facts"))
+    # On a phone the decisions are below all images.
+    down = element("a", "Decide ↓", href="#foc-side", class_="foc-down")
+    return safe(element("div", through, head, parts, similar, down, class_="foc-facts"))
 
 
 def _consistency(facts):

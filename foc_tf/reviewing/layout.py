@@ -44,8 +44,9 @@ class Door:
     """Where an expert says who she is."""
 
     column: gr.Column
-    expert: gr.Dropdown
+    expert: gr.Textbox
     begin: gr.Button
+    known: gr.HTML
     refused: gr.HTML
 
 
@@ -64,16 +65,16 @@ def door(pages):
         about = [] if pages.blind else ["run ", name(runs[0].workdir.resolve().name), ", "]
         about += [name(runs[0].dataset), f", {len(runs[0].ids):,} images"]
         gr.HTML(f"<h1>{title}</h1><p>{''.join(escaped(part) for part in about)}</p>")
-        expert = gr.Dropdown(
-            [],
+        expert = gr.Textbox(
             label="Your name",
             info="Each expert's decisions are kept apart.",
-            allow_custom_value=True,
+            max_length=200,
             elem_id="foc-expert",
         )
         begin = gr.Button("Begin", variant="primary", elem_id="foc-begin")
+        known = _html("known", js_on_load=_text("door.js"))
         refused = gr.HTML()
-    return Door(column, expert, begin, refused)
+    return Door(column, expert, begin, known, refused)
 
 
 def desk(pages):
