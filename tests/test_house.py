@@ -30,6 +30,7 @@ FLOORS = [
         "method_flags",
         "kmeans",
         "bootstrap",
+        "projection",
     },
     {
         "formats",
@@ -60,14 +61,15 @@ FLOORS = [
         "consistency",
         "overclustering",
         "alignment",
+        "review_data",
     },
     {"methods", "checkpoints", "data", "summaries"},
     {"build", "feeding", "source_flags", "epochs"},
     {"loop"},
     {"evaluate", "features", "from_flags", "serving"},
-    {"export", "predicting", "comparing"},
+    {"export", "predicting", "comparing", "reviewing"},
     {"benchmarks"},
-    {"train", "prepare", "predict", "compare", "benchmark"},
+    {"train", "prepare", "predict", "compare", "benchmark", "review"},
 ]
 
 
@@ -123,6 +125,7 @@ def test_flags_stop_at_the_programs():
         "compare.py",
         "predict.py",
         "source_flags.py",
+        "review.py",
     }
 
 

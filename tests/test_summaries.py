@@ -9,7 +9,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import plugin_data_pb2
 from tensorboard.plugins.projector import projector_config_pb2
 
-from foc_tf import summaries
 from tests.small_run import read_report
 
 
@@ -72,16 +71,3 @@ def test_the_projector_has_a_point_a_row_and_a_picture_for_each_image(trained):
     assert {"image", "certain", "cluster", "normal_class"} <= set(table)
     sprite = tf.io.decode_png(tf.io.read_file(str(folder / embedding.sprite.image_path)))
     assert sprite.shape == (43 * 32, 43 * 32, 3)  # 43 * 43 = 1849 places
-
-
-def test_principal_components_keep_distances():
-    rng = np.random.default_rng(0)
-    features = rng.standard_normal((30, 4)) @ rng.standard_normal((4, 9))  # a plane of rank 4
-    points = summaries.principal_components(features, 4)
-
-    def distances(x):
-        return np.linalg.norm(x[:, None] - x[None], axis=-1)
-
-    np.testing.assert_allclose(distances(points), distances(features), atol=1e-9)
-    spread = points.std(axis=0)
-    assert (np.diff(spread) <= 1e-9).all()

@@ -1,0 +1,64 @@
+"""Table 3's blind mode: the clusters of two runs mixed, and nothing that tells whose they are."""
+
+import re
+
+import pytest
+
+from foc_tf.reviewing import decisions
+from tests import review_run
+from tests.review_browser import App, Page, eventually
+
+COUNT = 120
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("blind")
+    images = review_run.image_set(COUNT)
+    first = review_run.scored(images, num_clusters=5)
+    other = review_run.scored(images, seed=1, over=False)
+    return [
+        review_run.write(folder / "mine-foc", first),
+        review_run.write(folder / "other-supervised", other),
+    ]
+
+
+def test_two_runs_mixed(chromium, folders, tmp_path):
+    app = App(tmp_path, f"--workdir={folders[0]}", f"--compare={folders[1]}", "--blind", "--seed=3")
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    said = ""
+    page = Page(context, app, "anna")
+    assert page.title() == "Group 1 of 9"
+    page.page.check("#foc-fuzzy input")
+    eventually(page.title, "Group 1 of 9")
+    for number in range(1, 10):
+        eventually(page.title, f"Group {number} of 9")
+        images = page.images()
+        page.cell(0).click()
+        eventually(page.marked, images[:1])
+        # One count of both runs' decisions: two would be told apart.
+        assert re.match(r"saved \d+: 1 marked", page.status())
+        said += page.page.inner_html("#foc-desk")
+        page.click("done", "looked through")
+    for word in ("mine-foc", "other-supervised", "Cluster ", "foc-prob", "Most similar", "vote:"):
+        assert word not in said
+    assert "9 of 9 looked through" in page.page.inner_text("#foc-heading")
+    page.click("undo", "done is undone")
+    page.close()
+    context.close()
+    app.stop()
+    for folder, count in zip(folders, (5, 4)):
+        found = [d.action for d in decisions.read(folder)[0] if d.action in ("mark", "done")]
+        assert found.count("mark") == count
+        assert found.count("done") == count
+
+
+def test_scores_of_both_runs(folders):
+    from tests.small_run import run
+
+    arguments = (f"--workdir={folders[0]}", f"--compare={folders[1]}")
+    done = run("review", *arguments, "--scores", "--simulate=0.5")
+    assert done.returncode == 0, done.stderr
+    for folder in folders:
+        for expert in ("anna", "votes >= 0.5"):
+            assert f"| {folder} | {expert} |" in done.stdout
