@@ -101,7 +101,10 @@ class SemiSupervisedModel(keras.Model):
         self.largest = {
             head: keras.metrics.Mean(name=f"{head}_largest") for head in self.head_names
         }
-        self(tf.zeros((1, *backbone.input_shape[1:])))  # all variables exist from here on
+        # All variables exist from here on. A call of the model itself would, in Keras 3, forbid the
+        # methods to add variables of their own.
+        SemiSupervisedModel.call(self, tf.zeros((1, *backbone.input_shape[1:])))
+        self.built = True
 
     def get_config(self):
         """The recipe that `build.build_model` takes; None for a backbone of the caller's own."""
@@ -270,12 +273,12 @@ class SemiSupervisedModel(keras.Model):
             share = total / num_replicas()
         keras_compat.minimize(self.optimizer, tape, share, variables)
         self.after_step()
-        return self._tracked(losses, total)
+        return self._means(losses, total)
 
     def test_step(self, data):
         """The same losses without training, for `evaluate`."""
         losses = self.compute_losses(data, training=False)
-        return self._tracked(losses, tf.add_n(list(losses.values())))
+        return self._means(losses, tf.add_n(list(losses.values())))
 
     def track_largest(self, head, probs):
         """Tracks the share of a batch in its largest cluster, of the sub-head that spreads best."""
@@ -288,7 +291,7 @@ class SemiSupervisedModel(keras.Model):
         seen = [m for m in self.metrics if tf.convert_to_tensor(m.count) > 0]
         return {m.name: float(m.result()) for m in seen}
 
-    def _tracked(self, losses, total):
+    def _means(self, losses, total):
         """Means since the start of the epoch, with these losses and their sum."""
         for name, value in (losses | {"loss": total}).items():
             self.trackers[name].update_state(value)
