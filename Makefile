@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 CONSTRAINTS := $(shell $(PYTHON) -c 'import sys; print("constraints/tf215.txt" if sys.version_info < (3, 12) else "constraints/keras3.txt")')
 STAMP := $(VENV)/.installed
+KERAS3 := .venv-keras3
 
-.PHONY: help setup demo test lint bench clean
+.PHONY: help setup demo test test-keras3 lint bench clean
 
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 13
 
 setup: $(STAMP)  ## .venv with the pinned packages (quick when nothing changed)
 
@@ -23,6 +24,17 @@ demo: setup  ## train on real handwritten digits, a few minutes on a laptop
 test: setup  ## the tests
 	$(BIN)/python -m pytest
 
+test-keras3: setup $(KERAS3)/.installed  ## the tests with TensorFlow 2.21 and Keras 3, in .venv-keras3
+	FOC_OTHER_PYTHON=$(CURDIR)/$(BIN)/python $(KERAS3)/bin/python -m pytest
+
+# Python 3.11 is told to take the older pair (setup.cfg), so pip may not resolve: every package of the
+# newer one is in the file.
+$(KERAS3)/.installed: setup.cfg pyproject.toml constraints/keras3.txt
+	$(PYTHON) -m venv $(KERAS3)
+	$(KERAS3)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement constraints/keras3.txt
+	$(KERAS3)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
 lint: setup  ## ruff check and ruff format --check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -31,6 +43,6 @@ bench: setup  ## all figures of speed but growth; the numbers also in runs/bench
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[bench]'
 	$(BIN)/python -m foc_tf.benchmark --rounds=9 --json=runs/benchmark.json
 
-clean:  ## remove .venv, caches and build products; runs/ and export/models/ stay
-	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .coverage .hypothesis
+clean:  ## remove the venvs, caches and build products; runs/ and export/models/ stay
+	rm -rf $(VENV) $(KERAS3) build *.egg-info .pytest_cache .ruff_cache .coverage .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

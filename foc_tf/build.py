@@ -6,7 +6,7 @@ import pathlib
 
 import keras
 
-from foc_tf import backbones
+from foc_tf import backbones, weights
 from foc_tf.methods import METHODS
 
 
@@ -84,9 +84,9 @@ def init_backbone(model, workdir):
                 f"init_from: {name} is {there!r} in {workdir} and {here!r} here; they must be "
                 "equal."
             )
-    weights = other.served_backbone.get_weights()
+    learned = other.served_backbone.get_weights()
     for part in (model.backbone, model.served_backbone):
-        part.set_weights(weights)
+        part.set_weights(learned)
 
 
 def parameters(cls):
@@ -122,6 +122,6 @@ def load(path):
         )
     details = json.loads(recipe_file.read_text(encoding="utf-8"))
     model = build_model(**details["model"])
-    model.load_weights(str(path / "best" / "model.weights.h5"))
+    weights.load(path / "best" / "model.weights.h5", model)
     model.classes, model.details = tuple(details["classes"]), details
     return model

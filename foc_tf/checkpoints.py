@@ -10,8 +10,8 @@ import zipfile
 
 import numpy as np
 
-from foc_tf import files
-from foc_tf.keras_compat import loss_scale_variables
+from foc_tf import files, weights
+from foc_tf.keras_compat import loss_scale_variables, optimizer_variables
 
 KEEP = 2
 
@@ -25,7 +25,7 @@ def save(directory, model, state):
       state: JSON-able dict with "epoch", the number of epochs done.
     """
     directory = pathlib.Path(directory)
-    arrays = {f"weight_{i:05}": np.asarray(w) for i, w in enumerate(model.get_weights())}
+    arrays = {f"weight_{i:05}": w for i, w in enumerate(weights.arrays(model))}
     for index, variable in enumerate(_optimizer_variables(model)):
         arrays[f"optimizer_{index:05}"] = variable.numpy()
     arrays["state"] = np.frombuffer(json.dumps(state).encode(), np.uint8)
@@ -65,18 +65,21 @@ def restore_latest(directory, model):
 
 
 def _optimizer_variables(model):
-    return [*model.optimizer.variables, *loss_scale_variables(model.optimizer)]
+    return [*optimizer_variables(model.optimizer), *loss_scale_variables(model.optimizer)]
 
 
 def _assign(path, model, arrays):
-    weights = [arrays[key] for key in sorted(arrays) if key.startswith("weight_")]
+    values = [arrays[key] for key in sorted(arrays) if key.startswith("weight_")]
     slots = [arrays[key] for key in sorted(arrays) if key.startswith("optimizer_")]
     variables = _optimizer_variables(model)
-    expected = [tuple(w.shape) for w in model.weights] + [tuple(v.shape) for v in variables]
-    found = [a.shape for a in (*weights, *slots)]
-    if expected != found:
-        raise ValueError(f"{path} is a checkpoint of another model; give another --workdir.")
-    model.set_weights(weights)
+    try:
+        if [tuple(v.shape) for v in variables] != [a.shape for a in slots]:
+            raise ValueError("optimizer: its variables have other shapes.")
+        weights.assign(model, values)
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is a checkpoint of another model; give another --workdir ({error})"
+        ) from None
     for variable, value in zip(variables, slots):
         variable.assign(value)
 
@@ -109,19 +112,14 @@ def _neighbors_path(directory, stage_index):
 
 def reset_optimizer(model):
     """Zeroes the optimizer's moments and step count; learning rate and loss scale stay."""
-    rate = float(model.optimizer.learning_rate.numpy())
-    for variable in model.optimizer.variables:
+    for variable in optimizer_variables(model.optimizer):
         variable.assign(np.zeros_like(variable.numpy()))
-    model.optimizer.learning_rate = rate
 
 
 def save_best(directory, model, recipe):
     """Writes `model.weights.h5` and `model.json`, the recipe that `build.from_recipe` takes."""
     directory = pathlib.Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    temporary = directory / ".tmp.weights.h5"
-    model.save_weights(temporary)
-    with open(temporary, "rb") as source, files.replacing(directory / "model.weights.h5") as file:
-        file.write(source.read())
-    temporary.unlink()
+    with files.replacing(directory / "model.weights.h5") as file:
+        file.write(weights.as_bytes(model))
     files.write_json(directory / "model.json", recipe)

@@ -121,6 +121,18 @@ def minimize(optimizer, tape, loss, variables):
     optimizer.apply_gradients(zip(gradients, variables))
 
 
+def optimizer_variables(optimizer):
+    """An optimizer's step count and moments, in the same order in both generations.
+
+    The learning rate, which Keras 3 counts among them, is the stage's and no state.
+    """
+    if not KERAS_3:
+        return list(optimizer.variables)
+    # Keras 3's LossScaleOptimizer counts its scale among its own, before the inner optimizer's.
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    return [v for v in inner.variables if v is not inner.learning_rate]
+
+
 def loss_scale_variables(optimizer):
     """Variables of the loss scaling; none where there is no loss scaling."""
     if not isinstance(optimizer, keras.mixed_precision.LossScaleOptimizer):

@@ -12,6 +12,7 @@ FILES = sorted((ROOT / "foc_tf").rglob("*.py"))
 FLOORS = [
     {
         "files",
+        "weights",
         "records",
         "keras_compat",
         "distribution",
