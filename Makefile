@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 CONSTRAINTS := $(shell $(PYTHON) -c 'import sys; print("constraints/tf215.txt" if sys.version_info < (3, 12) else "constraints/keras3.txt")')
 STAMP := $(VENV)/.installed
 KERAS3 := .venv-keras3
+EMPTY := .venv-dist
 
-.PHONY: help setup demo test test-keras3 lint bench clean
+.PHONY: help setup demo test test-keras3 lint docs dist bench clean
 
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 13
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## */\1\t/' | expand -t 13
 
 setup: $(STAMP)  ## .venv with the pinned packages (quick when nothing changed)
 
@@ -39,10 +40,25 @@ lint: setup  ## ruff check and ruff format --check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+docs: setup  ## the API reference, with pages of the method, the formats and recipes: docs/index.html
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[docs]'
+	$(BIN)/python -m pdoc --docformat google --output-directory docs foc_tf '!foc_tf.datasets'
+
+dist: setup  ## wheel and sdist in dist/, installed into an empty venv and used from there
+	rm -rf dist $(EMPTY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[dist]'
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python -c 'import glob, zipfile; names = zipfile.ZipFile(*glob.glob("dist/*.whl")).namelist(); \
+	    other = [n for n in names if not n.startswith(("foc_tf/", "foc_tf-"))]; assert not other, other'
+	$(PYTHON) -m venv $(EMPTY)
+	$(EMPTY)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) dist/*.whl
+	cd dist && ../$(EMPTY)/bin/python -c 'import foc_tf; foc_tf.build_model("foc", "small_resnet", k=60, image_size=8)'
+	cd dist && ../$(EMPTY)/bin/python -m foc_tf.train --helpshort > train_help.txt
+
 bench: setup  ## all figures of speed but growth; the numbers also in runs/benchmark.json
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[bench]'
 	$(BIN)/python -m foc_tf.benchmark --rounds=9 --json=runs/benchmark.json
 
 clean:  ## remove the venvs, caches and build products; runs/ and export/models/ stay
-	rm -rf $(VENV) $(KERAS3) build *.egg-info .pytest_cache .ruff_cache .coverage .hypothesis
+	rm -rf $(VENV) $(KERAS3) $(EMPTY) docs dist build *.egg-info .pytest_cache .ruff_cache .coverage .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
