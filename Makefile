@@ -36,9 +36,10 @@ $(KERAS3)/.installed: setup.cfg pyproject.toml constraints/keras3.txt
 	$(KERAS3)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-lint: setup  ## ruff check and ruff format --check
+lint: setup  ## ruff check, ruff format --check, mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 docs: setup  ## the API reference, with pages of the method, the formats and recipes: docs/index.html
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[docs]'

@@ -3,6 +3,7 @@
 import inspect
 import json
 import pathlib
+from typing import Any
 
 import keras
 
@@ -11,15 +12,15 @@ from foc_tf.methods import METHODS
 
 
 def build_model(
-    method="foc",
-    backbone="resnet50v2",
-    k_gt=10,
-    image_size=64,
-    channels=3,
-    backbone_weights=None,
-    inputs="pixels",
-    **hyperparameters,
-):
+    method: str = "foc",
+    backbone: str | keras.Model = "resnet50v2",
+    k_gt: int = 10,
+    image_size: int = 64,
+    channels: int = 3,
+    backbone_weights: str | None = None,
+    inputs: str = "pixels",
+    **hyperparameters: Any,
+) -> keras.Model:
     """Builds a method's model: a keras.Model to compile, fit, evaluate, predict and save.
 
     Args:
@@ -64,7 +65,7 @@ def build_model(
     return model
 
 
-def init_backbone(model, workdir):
+def init_backbone(model: keras.Model, workdir: str | pathlib.Path) -> None:
     """Gives a model the backbone weights of another run's best epoch.
 
     Args:
@@ -89,14 +90,14 @@ def init_backbone(model, workdir):
         part.set_weights(learned)
 
 
-def parameters(cls):
+def parameters(cls: Any) -> set[str]:
     """Names of a method's hyperparameters: those of its own constructor and of the base's."""
     names = set(inspect.signature(cls.__init__).parameters)
     names |= set(inspect.signature(cls.__mro__[1].__init__).parameters)
     return names - {"self", "backbone", "k_gt", "kwargs", "name"}
 
 
-def load(path):
+def load(path: str | pathlib.Path) -> Any:
     """Loads the best model of a workdir, or a SavedModel.
 
     Args:

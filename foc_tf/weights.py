@@ -5,13 +5,17 @@ order of the variables is the same in both.
 """
 
 import io
+import os
+from collections.abc import Sequence
 
 import h5py
+import keras
+import numpy as np
 
 _GROUP = "foc_tf_weights"
 
 
-def variables(model):
+def variables(model: keras.Model) -> list:
     """A model's variables without its metrics', in an order that both generations of Keras share.
 
     Args:
@@ -26,12 +30,12 @@ def variables(model):
     return of_layers + [variable for variable in model.weights if id(variable) not in known]
 
 
-def arrays(model):
+def arrays(model: keras.Model) -> list[np.ndarray]:
     """The values of `variables`, a list of arrays."""
     return [variable.numpy() for variable in variables(model)]
 
 
-def assign(model, values):
+def assign(model: keras.Model, values: Sequence[np.ndarray]) -> None:
     """Sets `variables`.
 
     Args:
@@ -54,7 +58,7 @@ def assign(model, values):
         variable.assign(value)
 
 
-def as_bytes(model):
+def as_bytes(model: keras.Model) -> memoryview:
     """The content of the file.
 
     Args:
@@ -72,7 +76,7 @@ def as_bytes(model):
     return whole.getbuffer()
 
 
-def load(path, model):
+def load(path: str | os.PathLike, model: keras.Model) -> None:
     """Reads what `as_bytes` made, or what `model.save_weights` of this generation of Keras wrote.
 
     Args:
