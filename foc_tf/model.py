@@ -76,8 +76,7 @@ class SemiSupervisedModel(keras.Model):
         self.batch_statistics = batch_statistics
         self.class_weights = labeled_loss.class_weights(class_weights, class_shares, k_gt)
         self.recipe = None  # build.build_model's arguments, where it made the model
-        self.backbone = backbone
-        self.k_gt, self.k = k_gt, k
+        self.backbone, self.k_gt, self.k = backbone, k_gt, k
         self.num_sub_heads, self.dropout, self.seed = num_sub_heads, dropout, seed
         self.normal_head = MultiHead(k_gt, num_sub_heads, hidden_units, seed, name="normal_head")
         self.over_head = None
@@ -98,11 +97,9 @@ class SemiSupervisedModel(keras.Model):
         of_clusters = ("over_mi", "over_ice") if k else ()
         tracked = dict.fromkeys(("loss", *self.loss_names, *of_clusters))
         self.trackers = {name: keras.metrics.Mean(name=name) for name in tracked}
-        self.largest = {
-            head: keras.metrics.Mean(name=f"{head}_largest") for head in self.head_names
-        }
-        # All variables exist from here on. A call of the model itself would, in Keras 3, forbid the
-        # methods to add variables of their own.
+        heads = self.head_names
+        self.largest = {head: keras.metrics.Mean(name=f"{head}_largest") for head in heads}
+        # All variables exist from here on. After a call of the model itself Keras 3 takes no more.
         SemiSupervisedModel.call(self, tf.zeros((1, *backbone.input_shape[1:])))
         self.built = True
 
