@@ -4,11 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 CONSTRAINTS := $(shell $(PYTHON) -c 'import sys; print("constraints/tf215.txt" if sys.version_info < (3, 12) else "constraints/keras3.txt")')
 STAMP := $(VENV)/.installed
+KERAS3 := .venv-keras3
+EMPTY := .venv-dist
 
-.PHONY: help setup demo test lint bench audit hashes check-hashes fuzz faults clean
+.PHONY: help setup demo test test-keras3 lint docs dist bench audit hashes check-hashes fuzz faults clean
 
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 10
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## */\1\t/' | expand -t 13
 
 setup: $(STAMP)  ## .venv with the pinned packages (quick when nothing changed)
 
@@ -23,9 +25,36 @@ demo: setup  ## train on real handwritten digits, a few minutes on a laptop
 test: setup  ## the tests
 	$(BIN)/python -m pytest
 
-lint: setup  ## ruff check and ruff format --check
+test-keras3: setup $(KERAS3)/.installed  ## the tests with TensorFlow 2.21 and Keras 3, in .venv-keras3
+	FOC_OTHER_PYTHON=$(CURDIR)/$(BIN)/python $(KERAS3)/bin/python -m pytest
+
+# Python 3.11 is told to take the older pair (setup.cfg), so pip may not resolve: every package of the
+# newer one is in the file.
+$(KERAS3)/.installed: setup.cfg pyproject.toml constraints/keras3.txt
+	$(PYTHON) -m venv $(KERAS3)
+	$(KERAS3)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement constraints/keras3.txt
+	$(KERAS3)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+lint: setup  ## ruff check, ruff format --check, mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: setup  ## the API reference, with pages of the method, the formats and recipes: docs/index.html
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[docs]'
+	$(BIN)/python -m pdoc --docformat google --output-directory docs foc_tf '!foc_tf.datasets'
+
+dist: setup  ## wheel and sdist in dist/, installed into an empty venv and used from there
+	rm -rf dist $(EMPTY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[dist]'
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python -c 'import glob, zipfile; names = zipfile.ZipFile(*glob.glob("dist/*.whl")).namelist(); \
+	    other = [n for n in names if not n.startswith(("foc_tf/", "foc_tf-"))]; assert not other, other'
+	$(PYTHON) -m venv $(EMPTY)
+	$(EMPTY)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) dist/*.whl
+	cd dist && ../$(EMPTY)/bin/python -c 'import foc_tf; foc_tf.build_model("foc", "small_resnet", k=60, image_size=8)'
+	cd dist && ../$(EMPTY)/bin/python -m foc_tf.train --helpshort > train_help.txt
 
 bench: setup  ## all figures of speed but growth; the numbers also in runs/benchmark.json
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[bench]'
@@ -45,6 +74,6 @@ check-hashes: setup  ## what the registry serves against constraints/tf215.hashe
 fuzz: setup  ## 20,000 and more damaged inputs of every reader, some minutes
 	FOC_FUZZ=1250 $(BIN)/python -m pytest -n 0 -s tests/test_fuzz.py
 
-clean:  ## remove .venv, caches and build products; runs/ and export/models/ stay
-	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .coverage .hypothesis
+clean:  ## remove the venvs, caches and build products; runs/ and export/models/ stay
+	rm -rf $(VENV) $(KERAS3) $(EMPTY) docs dist build *.egg-info .pytest_cache .ruff_cache .coverage .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

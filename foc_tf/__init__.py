@@ -3,11 +3,13 @@
 Public names load on first use, so that `import foc_tf` costs nothing:
 `losses`, `heads`, `mapping`, `metrics`, `annotations`, `augment`, `backbones`, `data`, `methods`,
 `stages`, `views` (modules), `build_model`, `load`, `feature_extractor`, `MultiHead`.
+
+.. include:: recipes.md
 """
 
 import importlib
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 
 _MODULES = (
     "annotations",

@@ -35,7 +35,7 @@ def _counts(votes):
     return votes.astype(np.int64)
 
 
-def from_votes(votes, certain_threshold=1.0):
+def from_votes(votes: np.ndarray, certain_threshold: float = 1.0) -> Annotations:
     """Mean annotation, certain mask and reference label of each image.
 
     The rule of Schmarje et al. (2020), section 4.1, is `certain_threshold=1.0`: an image is fuzzy
@@ -62,7 +62,7 @@ def from_votes(votes, certain_threshold=1.0):
     return Annotations(mean, certain, reference)
 
 
-def is_certain(most, total, certain_threshold):
+def is_certain(most: np.ndarray, total: np.ndarray, certain_threshold: float) -> np.ndarray:
     """[N] bool: whether the most-voted class has at least the threshold's share of the votes.
 
     Args:
@@ -74,7 +74,7 @@ def is_certain(most, total, certain_threshold):
     return (total > 0) & (most >= certain_threshold * total - 1e-9 * np.maximum(total, 1))
 
 
-def fleiss_kappa(votes):
+def fleiss_kappa(votes: np.ndarray) -> float | None:
     """Agreement of the annotators beyond chance, 1 = all agree, 0 = as by chance.
 
     Fleiss (1971), with the pairs of each image weighted alike where images have different numbers

@@ -12,7 +12,7 @@ import numpy as np
 _CHUNK = 4_000_000
 
 
-def draws(count, first, stop, seed=0):
+def draws(count: int, first: int, stop: int, seed: int = 0) -> np.ndarray:
     """[stop - first, N] int64 images of resamples first .. stop - 1, each a function of its number.
 
     Args:
@@ -25,7 +25,9 @@ def draws(count, first, stop, seed=0):
     return np.stack(rows)
 
 
-def confusions(labels, predictions, drawn, num_classes):
+def confusions(
+    labels: np.ndarray, predictions: np.ndarray, drawn: np.ndarray, num_classes: int
+) -> np.ndarray:
     """[R, C, C + 1] counts of each resample: label by prediction, no prediction last.
 
     Args:
@@ -41,13 +43,13 @@ def confusions(labels, predictions, drawn, num_classes):
     return counts.reshape(len(drawn), num_classes, width)
 
 
-def accuracy(confusion):
+def accuracy(confusion: np.ndarray) -> np.ndarray:
     """[R, C, C + 1] counts to [R] accuracies, as `metrics.accuracy`."""
     hit = np.trace(confusion[:, :, :-1], axis1=1, axis2=2)
     return hit / confusion.sum(axis=(1, 2))
 
 
-def macro_f1(confusion):
+def macro_f1(confusion: np.ndarray) -> np.ndarray:
     """[R, C, C + 1] counts to [R] macro F1, as `metrics.macro_f1`: over the classes drawn."""
     hit = np.diagonal(confusion[:, :, :-1], axis1=1, axis2=2)
     actual, guessed = confusion.sum(axis=2), confusion[:, :, :-1].sum(axis=1)
@@ -59,7 +61,14 @@ def macro_f1(confusion):
 SCORES = {"accuracy": accuracy, "macro_f1": macro_f1}
 
 
-def resampled(labels, predictions, num_classes, score="macro_f1", resamples=2000, seed=0):
+def resampled(
+    labels: np.ndarray,
+    predictions: np.ndarray,
+    num_classes: int,
+    score: str = "macro_f1",
+    resamples: int = 2000,
+    seed: int = 0,
+) -> np.ndarray:
     """Scores of several predictions on the same resamples of their images.
 
     Args:
@@ -86,7 +95,9 @@ def resampled(labels, predictions, num_classes, score="macro_f1", resamples=2000
     return np.concatenate(parts)
 
 
-def point(labels, predictions, num_classes, score="macro_f1"):
+def point(
+    labels: np.ndarray, predictions: np.ndarray, num_classes: int, score: str = "macro_f1"
+) -> np.ndarray:
     """[P] scores on the images as they are; arguments as of `resampled`."""
     labels, predictions = _checked(labels, predictions, num_classes)
     own = np.arange(len(labels))[None]
@@ -95,7 +106,7 @@ def point(labels, predictions, num_classes, score="macro_f1"):
     )
 
 
-def interval(values, level=0.95):
+def interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
     """(low, high), the percentiles between which a share `level` of [R] resampled values lies."""
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

@@ -2,23 +2,24 @@
 
 import inspect
 import pathlib
+from typing import Any
 
 import keras
 
-from foc_tf import backbones, checkpoints, files, weights_file
+from foc_tf import backbones, checkpoints, files, weights, weights_file
 from foc_tf.methods import METHODS
 
 
 def build_model(
-    method="foc",
-    backbone="resnet50v2",
-    k_gt=10,
-    image_size=64,
-    channels=3,
-    backbone_weights=None,
-    inputs="pixels",
-    **hyperparameters,
-):
+    method: str = "foc",
+    backbone: str | keras.Model = "resnet50v2",
+    k_gt: int = 10,
+    image_size: int = 64,
+    channels: int = 3,
+    backbone_weights: str | None = None,
+    inputs: str = "pixels",
+    **hyperparameters: Any,
+) -> keras.Model:
     """Builds a method's model: a keras.Model to compile, fit, evaluate, predict and save.
 
     Args:
@@ -63,7 +64,7 @@ def build_model(
     return model
 
 
-def init_backbone(model, workdir):
+def init_backbone(model: keras.Model, workdir: str | pathlib.Path) -> None:
     """Gives a model the backbone weights of another run's best epoch.
 
     Args:
@@ -83,19 +84,19 @@ def init_backbone(model, workdir):
                 f"init_from: {name} is {there!r} in {workdir} and {here!r} here; they must be "
                 "equal."
             )
-    weights = other.served_backbone.get_weights()
+    learned = other.served_backbone.get_weights()
     for part in (model.backbone, model.served_backbone):
-        part.set_weights(weights)
+        part.set_weights(learned)
 
 
-def parameters(cls):
+def parameters(cls: Any) -> set[str]:
     """Names of a method's hyperparameters: those of its own constructor and of the base's."""
     names = set(inspect.signature(cls.__init__).parameters)
     names |= set(inspect.signature(cls.__mro__[1].__init__).parameters)
     return names - {"self", "backbone", "k_gt", "kwargs", "name"}
 
 
-def load(path):
+def load(path: str | pathlib.Path) -> Any:
     """Loads the best model of a workdir, or a SavedModel.
 
     Args:
@@ -124,6 +125,6 @@ def load(path):
     checkpoints.check_best(path / "best", details)
     model = build_model(**details["model"])
     weights_file.check(path / "best" / checkpoints.WEIGHTS)
-    model.load_weights(str(path / "best" / checkpoints.WEIGHTS))
+    weights.load(path / "best" / checkpoints.WEIGHTS, model)
     model.classes, model.details = tuple(details["classes"]), details
     return model

@@ -9,12 +9,11 @@ import hashlib
 import json
 import pathlib
 import re
-import tempfile
 
 import numpy as np
 
-from foc_tf import files
-from foc_tf.keras_compat import loss_scale_variables
+from foc_tf import files, weights
+from foc_tf.keras_compat import loss_scale_variables, optimizer_variables
 
 KEEP = 2
 WEIGHTS = "model.weights.h5"
@@ -35,7 +34,7 @@ def save(directory, model, state):
         epoch "begun", a dict with its "step".
     """
     directory = pathlib.Path(directory)
-    arrays = {f"weight_{i:05}": np.asarray(w) for i, w in enumerate(model.get_weights())}
+    arrays = {f"weight_{i:05}": w for i, w in enumerate(weights.arrays(model))}
     for index, variable in enumerate(_optimizer_variables(model)):
         arrays[f"optimizer_{index:05}"] = variable.numpy()
     state = state | {"schema": SCHEMA, "digest": _digest(arrays)}
@@ -114,18 +113,21 @@ def restore_latest(directory, model):
 
 
 def _optimizer_variables(model):
-    return [*model.optimizer.variables, *loss_scale_variables(model.optimizer)]
+    return [*optimizer_variables(model.optimizer), *loss_scale_variables(model.optimizer)]
 
 
 def _assign(path, model, arrays):
-    weights = [arrays[key] for key in sorted(arrays) if key.startswith("weight_")]
+    values = [arrays[key] for key in sorted(arrays) if key.startswith("weight_")]
     slots = [arrays[key] for key in sorted(arrays) if key.startswith("optimizer_")]
     variables = _optimizer_variables(model)
-    expected = [tuple(w.shape) for w in model.weights] + [tuple(v.shape) for v in variables]
-    found = [a.shape for a in (*weights, *slots)]
-    if expected != found:
-        raise ValueError(f"{path} is a checkpoint of another model; give another --workdir.")
-    model.set_weights(weights)
+    try:
+        if [tuple(v.shape) for v in variables] != [a.shape for a in slots]:
+            raise ValueError("optimizer: its variables have other shapes.")
+        weights.assign(model, values)
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is a checkpoint of another model; give another --workdir ({error})"
+        ) from None
     for variable, value in zip(variables, slots):
         variable.assign(value)
 
@@ -160,10 +162,8 @@ def _neighbors_path(directory, stage_index):
 
 def reset_optimizer(model):
     """Zeroes the optimizer's moments and step count; learning rate and loss scale stay."""
-    rate = float(model.optimizer.learning_rate.numpy())
-    for variable in model.optimizer.variables:
+    for variable in optimizer_variables(model.optimizer):
         variable.assign(np.zeros_like(variable.numpy()))
-    model.optimizer.learning_rate = rate
 
 
 def save_best(directory, model, recipe):
@@ -173,13 +173,8 @@ def save_best(directory, model, recipe):
     """
     directory = pathlib.Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=directory) as folder:
-        saved = pathlib.Path(folder) / WEIGHTS
-        # HDF5 crashes the process where it cannot write; it adds some kB to every array.
-        arrays = model.get_weights()
-        files.check_room(directory / WEIGHTS, sum(array.nbytes + 8192 for array in arrays))
-        model.save_weights(str(saved))
-        content = saved.read_bytes()
+    # In memory: HDF5 crashes the process where a disk is full.
+    content = weights.as_bytes(model)
     with files.replacing(directory / WEIGHTS, needed=len(content)) as file:
         file.write(content)
     digest = hashlib.sha256(content).hexdigest()

@@ -1,6 +1,7 @@
 """A trained network's features for scikit-learn, k-NN and other people's code."""
 
 import pathlib
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
@@ -32,16 +33,16 @@ class EvaluationView(keras.layers.Layer):
             raise ValueError(f"channels: expected 1 or 3, found {channels}.")
         self.load_size, self.image_size, self.channels = load_size, image_size, channels
 
-    def call(self, images):
+    def call(self, images: tf.Tensor) -> tf.Tensor:
         """Images to the network's input."""
         loaded = decoding.resize(images, self.load_size, self.channels)
         return AUGMENTATIONS["center_crop"](loaded, tf.constant([0, 0], tf.int64), self.image_size)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple:
         """[B, image_size, image_size, channels]."""
         return (input_shape[0], self.image_size, self.image_size, self.channels)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """The constructor's arguments."""
         return super().get_config() | {
             "load_size": self.load_size,
@@ -50,7 +51,7 @@ class EvaluationView(keras.layers.Layer):
         }
 
 
-def feature_extractor(model):
+def feature_extractor(model: keras.Model | str | pathlib.Path) -> keras.Model:
     """A plain keras.Model from images in 0..255 to a trained network's features.
 
     It shares the weights of `model`; `predict`, `save("features.keras")` and further layers on its

@@ -43,24 +43,6 @@ def replacing(path, mode="wb", needed=None):
             temporary.unlink(missing_ok=True)
 
 
-def check_room(path, needed):
-    """Raises OSError if a file of so many bytes cannot be written; names the path and the need.
-
-    For files that a library writes which does not survive a full disk (HDF5).
-    """
-    path = pathlib.Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.room")
-    try:
-        with open(temporary, "wb") as file:
-            if hasattr(os, "posix_fallocate"):  # counts quotas and limits, not only free blocks
-                os.posix_fallocate(file.fileno(), 0, needed)
-    except OSError as error:
-        raise _named(error, path, needed) from None
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-
-
 def _named(error, path, needed):
     # Python names no file where a write fails.
     return OSError(error.errno, f"{error.strerror}{_room(path, needed)}", str(path))

@@ -1,11 +1,15 @@
 """Heads: S copies of one classifier, computed together."""
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 
-def projection_head(width, units=128, seed=None, name="projection_head"):
+def projection_head(
+    width: int, units: int = 128, seed: int | None = None, name: str = "projection_head"
+) -> keras.Model:
     """The MLP whose output contrastive losses compare (Chen et al. 2020, SimCLR, section 2.1).
 
     Args:
@@ -80,7 +84,7 @@ class MultiHead(keras.layers.Layer):
             ),
         )
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence) -> None:
         """Creates the weights for [B, F] input."""
         width = int(input_shape[-1])
         if self.hidden_units:
@@ -89,11 +93,11 @@ class MultiHead(keras.layers.Layer):
         self.output_weights = self._dense("output", width, self.num_outputs, 0)
         super().build(input_shape)
 
-    def call(self, features):
+    def call(self, features: tf.Tensor) -> tf.Tensor:
         """[B, F] to [B, S, K] float32 probabilities."""
         return tf.nn.softmax(self.logits(features))
 
-    def logits(self, features):
+    def logits(self, features: tf.Tensor) -> tf.Tensor:
         """[B, F] to what the softmax takes, [B, S, K] float32."""
         kernel, bias = self.output_weights
         if self.hidden_units:
@@ -105,7 +109,7 @@ class MultiHead(keras.layers.Layer):
             logits = tf.einsum("bf,sfk->bsk", features, tf.cast(kernel, features.dtype))
         return tf.cast(logits, tf.float32) + tf.cast(bias, tf.float32)
 
-    def reorder(self, orders):
+    def reorder(self, orders: np.ndarray) -> None:
         """Gives the outputs another order.
 
         Args:
@@ -117,7 +121,7 @@ class MultiHead(keras.layers.Layer):
             index = np.expand_dims(orders, tuple(range(1, old.ndim - 1)))
             weight.assign(np.take_along_axis(old, np.broadcast_to(index, old.shape), axis=-1))
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """The constructor's arguments."""
         return super().get_config() | {
             "num_outputs": self.num_outputs,

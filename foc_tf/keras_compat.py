@@ -6,6 +6,7 @@ foc_tf used of it is in Keras core there, or is the few lines below.
 
 import functools
 import warnings
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
@@ -21,7 +22,7 @@ def _addons_image():
     return tfa.image
 
 
-def affine_transform(images, transforms, output_size):
+def affine_transform(images: tf.Tensor, transforms: tf.Tensor, output_size: int) -> tf.Tensor:
     """One bilinear resampling of each image; pixels outside count as zero.
 
     Args:
@@ -53,7 +54,7 @@ def affine_transform(images, transforms, output_size):
     return moved[:, :output_size, :output_size]
 
 
-def compose_transforms(transforms):
+def compose_transforms(transforms: Sequence[tf.Tensor]) -> tf.Tensor:
     """One projective map in place of several: the matrix product, so the last one acts first.
 
     Args:
@@ -79,7 +80,7 @@ def _as_matrices(transforms):
     return tf.reshape(tf.pad(transforms, [[0, 0], [0, 1]], constant_values=1.0), [-1, 3, 3])
 
 
-def synchronize_batch_norm(model):
+def synchronize_batch_norm(model: keras.Model) -> None:
     """Makes a model's batch normalisation use the mean and variance of all replicas' rows.
 
     Args:
@@ -99,7 +100,9 @@ def _layers(model):
             yield from _layers(layer)
 
 
-def minimize(optimizer, tape, loss, variables):
+def minimize(
+    optimizer: keras.optimizers.Optimizer, tape: tf.GradientTape, loss: tf.Tensor, variables: list
+) -> None:
     """One step of an optimizer; with float16 the loss is scaled up and its gradients down.
 
     Args:
@@ -121,7 +124,19 @@ def minimize(optimizer, tape, loss, variables):
     optimizer.apply_gradients(zip(gradients, variables))
 
 
-def loss_scale_variables(optimizer):
+def optimizer_variables(optimizer: keras.optimizers.Optimizer) -> list:
+    """An optimizer's step count and moments, in the same order in both generations.
+
+    The learning rate, which Keras 3 counts among them, is the stage's and no state.
+    """
+    if not KERAS_3:
+        return list(optimizer.variables)
+    # Keras 3's LossScaleOptimizer counts its scale among its own, before the inner optimizer's.
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    return [v for v in inner.variables if v is not inner.learning_rate]
+
+
+def loss_scale_variables(optimizer: keras.optimizers.Optimizer) -> list:
     """Variables of the loss scaling; none where there is no loss scaling."""
     if not isinstance(optimizer, keras.mixed_precision.LossScaleOptimizer):
         return []
@@ -131,7 +146,7 @@ def loss_scale_variables(optimizer):
     return [optimizer._loss_scale.current_loss_scale, optimizer.dynamic_counter]
 
 
-def assign_same(variables, values):
+def assign_same(variables: list, values: list) -> None:
     """Sets variables to tensors that are equal on every replica; call it on each of them.
 
     Args:

@@ -25,7 +25,7 @@ def _same_shape(name_a, a, name_b, b):
     return tf.cast(a, tf.float32), tf.cast(b, tf.float32)
 
 
-def joint(probs_a, probs_b):
+def joint(probs_a: tf.Tensor, probs_b: tf.Tensor) -> tf.Tensor:
     """Symmetric joint distribution of the assignments of two views, over the global batch.
 
     Eq. 2 of Schmarje et al. (2020): P = (Q + Q^T) / 2 with Q = mean_i p_i p'_i^T. One matrix
@@ -48,7 +48,7 @@ def _half_joint(probs_a, probs_b):
     return global_mean(tf.einsum("bsk,bsl->skl", scale * probs_a, probs_b))
 
 
-def mutual_information(probs_a, probs_b):
+def mutual_information(probs_a: tf.Tensor, probs_b: tf.Tensor) -> tf.Tensor:
     """Mutual information between the cluster assignments of two views.
 
     Eq. 2-3 of Schmarje et al. (2020); after Ji et al. (2019), Eq. 3. The joint is over the *global*
@@ -92,7 +92,7 @@ def _log_not(q):
     return tf.math.log1p(-tf.minimum(q, _ALMOST_ONE))
 
 
-def inverse_cross_entropy(p, q):
+def inverse_cross_entropy(p: tf.Tensor, q: tf.Tensor) -> tf.Tensor:
     """CE^-1(p, q) = - sum_c p(c) ln(1 - q(c)): low when q avoids the clusters of p.
 
     Eq. 4 of Schmarje et al. (2020). 1 - q is not renormalised, so correct behaviour gets exactly 0.
@@ -112,7 +112,7 @@ def inverse_cross_entropy(p, q):
     return -tf.reduce_sum(p * _log_not(q), axis=-1)
 
 
-def triplet_inverse_cross_entropy(p1, p2, p3):
+def triplet_inverse_cross_entropy(p1: tf.Tensor, p2: tf.Tensor, p3: tf.Tensor) -> tf.Tensor:
     """0.5 CE^-1(p1, p3) + 0.5 CE^-1(p2, p3), Eq. 4 of Schmarje et al. (2020).
 
     Args:
@@ -129,7 +129,9 @@ def triplet_inverse_cross_entropy(p1, p2, p3):
     return 0.5 * inverse_cross_entropy(p1, p3) + 0.5 * inverse_cross_entropy(p2, p3)
 
 
-def in_batch_inverse_cross_entropy(probs, labels, num_classes):
+def in_batch_inverse_cross_entropy(
+    probs: tf.Tensor, labels: tf.Tensor, num_classes: int
+) -> tf.Tensor:
     """CE^-1 of each labelled row against all rows of other classes in the global batch.
 
     Differs from the paper: the negatives are the batch's own rows, so a third view need not pass
@@ -157,7 +159,9 @@ def in_batch_inverse_cross_entropy(probs, labels, num_classes):
     )
 
 
-def cross_entropy(probs, labels, class_weights=None):
+def cross_entropy(
+    probs: tf.Tensor, labels: tf.Tensor, class_weights: tf.Tensor | None = None
+) -> tf.Tensor:
     """Cross-entropy of every sub-head with the class ids; 0 for unlabelled rows.
 
     Args:
@@ -172,7 +176,7 @@ def cross_entropy(probs, labels, class_weights=None):
     return soft_cross_entropy(probs, target if class_weights is None else target * class_weights)
 
 
-def soft_cross_entropy(probs, target):
+def soft_cross_entropy(probs: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     """- sum_c t(c) ln p(c) of every sub-head.
 
     Args:
@@ -197,7 +201,7 @@ class MutualInformation(keras.losses.Loss):
         """Takes `keras.losses.Loss`'s arguments."""
         super().__init__(name=name, **kwargs)
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         """Scalar or [S], -log K to 0."""
         return -mutual_information(y_true, y_pred)
 
@@ -210,7 +214,7 @@ class InverseCrossEntropy(keras.losses.Loss):
         """Takes `keras.losses.Loss`'s arguments."""
         super().__init__(name=name, **kwargs)
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         """[...] float32."""
         return inverse_cross_entropy(y_pred, y_true)
 
@@ -227,7 +231,7 @@ class TripletInverseCrossEntropy(keras.losses.Loss):
         """Takes `keras.losses.Loss`'s arguments."""
         super().__init__(name=name, **kwargs)
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         """[B] or [B, S] float32, 0 for unlabelled rows."""
         loss = triplet_inverse_cross_entropy(*tf.unstack(y_pred, 3, axis=1))
         known = tf.cast(_labels(y_true) >= 0, loss.dtype)
@@ -251,11 +255,11 @@ class InBatchInverseCrossEntropy(keras.losses.Loss):
         super().__init__(name=name, **kwargs)
         self.num_classes = num_classes
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         """[B, S] float32, 0 for unlabelled rows."""
         return in_batch_inverse_cross_entropy(_sub_heads(y_pred), _labels(y_true), self.num_classes)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """The constructor's arguments."""
         return super().get_config() | {"num_classes": self.num_classes}
 
@@ -271,7 +275,7 @@ class PartialCrossEntropy(keras.losses.Loss):
         """Takes `keras.losses.Loss`'s arguments."""
         super().__init__(name=name, **kwargs)
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         """[B, S] float32 in nats, 0 for unlabelled rows."""
         return cross_entropy(_sub_heads(y_pred), _labels(y_true))
 

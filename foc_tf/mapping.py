@@ -32,7 +32,9 @@ def _table(clusters, labels, num_clusters, num_classes):
     return counts.reshape(num_clusters, num_classes)
 
 
-def majority(clusters, labels, num_clusters, num_classes):
+def majority(
+    clusters: np.ndarray, labels: np.ndarray, num_clusters: int, num_classes: int
+) -> np.ndarray:
     """Class of each cluster by majority vote of its annotated images.
 
     Args:
@@ -51,7 +53,7 @@ def majority(clusters, labels, num_clusters, num_classes):
     return np.where(counts.sum(axis=1) > 0, counts.argmax(axis=1), -1)
 
 
-def hungarian(clusters, labels, num_classes):
+def hungarian(clusters: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:
     """The one-to-one mapping of as many clusters as classes that matches most images.
 
     Args:
@@ -74,7 +76,7 @@ def hungarian(clusters, labels, num_classes):
     return result
 
 
-def apply(mapping, clusters):
+def apply(mapping: np.ndarray, clusters: np.ndarray) -> np.ndarray:
     """Class of each image.
 
     Args:
@@ -91,7 +93,14 @@ def apply(mapping, clusters):
     return mapping[_ids("clusters", clusters, len(mapping), 0)]
 
 
-def crossfit(clusters, labels, num_clusters, num_classes, folds=5, seed=0):
+def crossfit(
+    clusters: np.ndarray,
+    labels: np.ndarray,
+    num_clusters: int,
+    num_classes: int,
+    folds: int = 5,
+    seed: int = 0,
+) -> np.ndarray:
     """Class of each scored image by the votes of the other folds: an expert who does not peek.
 
     Args:

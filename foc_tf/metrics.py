@@ -5,6 +5,8 @@ An image without a reference label (-1) is one: whoever scores leaves it out, or
 would match it.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
@@ -28,7 +30,7 @@ def _pair(labels, name, others, lowest, limit=None):
     return labels, others
 
 
-def accuracy(labels, predictions):
+def accuracy(labels: np.ndarray, predictions: np.ndarray) -> float:
     """Share of equal entries, 0 to 1; a prediction of -1 is an error."""
     labels, predictions = _pair(labels, "predictions", predictions, -1)
     return float((labels == predictions).mean()) if len(labels) else float("nan")
@@ -42,7 +44,7 @@ def _counts(labels, predictions, num_classes):
     return hit, guessed, np.bincount(labels, minlength=num_classes)
 
 
-def macro_f1(labels, predictions, num_classes):
+def macro_f1(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> float:
     """Mean of the F1 scores of the classes that occur in `labels`, 0 to 1.
 
     Args:
@@ -57,7 +59,9 @@ def macro_f1(labels, predictions, num_classes):
     return float((2 * hit[present] / (guessed + actual)[present]).mean())
 
 
-def per_class(labels, predictions, classes):
+def per_class(
+    labels: np.ndarray, predictions: np.ndarray, classes: Sequence[str]
+) -> dict[str, dict]:
     """{class: {"count", "precision", "recall", "f1"}}; None where it is 0 of 0."""
     hit, guessed, actual = (c.tolist() for c in _counts(labels, predictions, len(classes)))
     return {
@@ -71,7 +75,7 @@ def per_class(labels, predictions, classes):
     }
 
 
-def nmi(clusters, labels):
+def nmi(clusters: np.ndarray, labels: np.ndarray) -> float:
     """Normalised mutual information (arithmetic mean), 0 to 1."""
     labels, clusters = _pair(labels, "clusters", clusters, 0)
     if not len(labels):
@@ -81,7 +85,7 @@ def nmi(clusters, labels):
     return float(normalized_mutual_info_score(labels, clusters))
 
 
-def purity(clusters, labels):
+def purity(clusters: np.ndarray, labels: np.ndarray) -> float:
     """Share of images whose label is the most frequent one of their cluster, 0 to 1."""
     labels, clusters = _pair(labels, "clusters", clusters, 0)
     if not len(labels):
@@ -103,7 +107,7 @@ def _votes(votes, name, length):
     return votes, votes.sum(axis=1) > 0
 
 
-def vote_consistency(clusters, votes):
+def vote_consistency(clusters: np.ndarray, votes: np.ndarray) -> float:
     """How alike the images of a cluster are to the annotators.
 
     The mean, over all pairs of different images in one cluster, of the probability that one random
@@ -139,7 +143,7 @@ def _shares(votes, probs):
     return votes[voted] / votes[voted].sum(axis=1, keepdims=True), probs[voted]
 
 
-def kl_divergence(votes, probs):
+def kl_divergence(votes: np.ndarray, probs: np.ndarray) -> float:
     """Mean over images of KL(votes' distribution || probs) in nats, 0 is perfect.
 
     Args:
@@ -153,7 +157,7 @@ def kl_divergence(votes, probs):
     return float((shares * logs).sum(axis=1).mean())
 
 
-def brier(votes, probs):
+def brier(votes: np.ndarray, probs: np.ndarray) -> float:
     """Mean over images of the squared distance of votes' distribution and probs, 0 to 2."""
     shares, probs = _shares(votes, probs)
     return float(((shares - probs) ** 2).sum(axis=1).mean()) if len(shares) else float("nan")

@@ -76,8 +76,7 @@ class SemiSupervisedModel(keras.Model):
         self.batch_statistics = batch_statistics
         self.class_weights = labeled_loss.class_weights(class_weights, class_shares, k_gt)
         self.recipe = None  # build.build_model's arguments, where it made the model
-        self.backbone = backbone
-        self.k_gt, self.k = k_gt, k
+        self.backbone, self.k_gt, self.k = backbone, k_gt, k
         self.num_sub_heads, self.dropout, self.seed = num_sub_heads, dropout, seed
         self.normal_head = MultiHead(k_gt, num_sub_heads, hidden_units, seed, name="normal_head")
         self.over_head = None
@@ -98,10 +97,11 @@ class SemiSupervisedModel(keras.Model):
         of_clusters = ("over_mi", "over_ice") if k else ()
         tracked = dict.fromkeys(("loss", *self.loss_names, *of_clusters))
         self.trackers = {name: keras.metrics.Mean(name=name) for name in tracked}
-        self.largest = {
-            head: keras.metrics.Mean(name=f"{head}_largest") for head in self.head_names
-        }
-        self(tf.zeros((1, *backbone.input_shape[1:])))  # all variables exist from here on
+        heads = self.head_names
+        self.largest = {head: keras.metrics.Mean(name=f"{head}_largest") for head in heads}
+        # All variables exist from here on. After a call of the model itself Keras 3 takes no more.
+        SemiSupervisedModel.call(self, tf.zeros((1, *backbone.input_shape[1:])))
+        self.built = True
 
     def get_config(self):
         """The recipe that `build.build_model` takes; None for a backbone of the caller's own."""
@@ -270,12 +270,12 @@ class SemiSupervisedModel(keras.Model):
             share = total / num_replicas()
         keras_compat.minimize(self.optimizer, tape, share, variables)
         self.after_step()
-        return self._tracked(losses, total)
+        return self._means(losses, total)
 
     def test_step(self, data):
         """The same losses without training, for `evaluate`."""
         losses = self.compute_losses(data, training=False)
-        return self._tracked(losses, tf.add_n(list(losses.values())))
+        return self._means(losses, tf.add_n(list(losses.values())))
 
     def track_largest(self, head, probs):
         """Tracks the share of a batch in its largest cluster, of the sub-head that spreads best."""
@@ -288,7 +288,7 @@ class SemiSupervisedModel(keras.Model):
         seen = [m for m in self.metrics if tf.convert_to_tensor(m.count) > 0]
         return {m.name: float(m.result()) for m in seen}
 
-    def _tracked(self, losses, total):
+    def _means(self, losses, total):
         """Means since the start of the epoch, with these losses and their sum."""
         for name, value in (losses | {"loss": total}).items():
             self.trackers[name].update_state(value)

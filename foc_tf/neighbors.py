@@ -7,7 +7,7 @@ import tensorflow as tf
 _CELLS = 2**24
 
 
-def nearest_neighbors(features, count=20):
+def nearest_neighbors(features: np.ndarray, count: int = 20) -> np.ndarray:
     """The most similar other rows of each row, by the cosine of their features.
 
     A row is never its own neighbour; of equal similarities the lower index comes first.

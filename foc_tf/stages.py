@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,14 +45,14 @@ class Block:
 
 
 def warm_up_stages(
-    pretext_epochs=500,
-    heads_only_epochs=100,
-    fine_tune_epochs=500,
-    learning_rate=1e-4,
-    heads_learning_rate=1e-3,
-    pretext_partners="self",
-    self_label_epochs=0,
-):
+    pretext_epochs: int = 500,
+    heads_only_epochs: int = 100,
+    fine_tune_epochs: int = 500,
+    learning_rate: float = 1e-4,
+    heads_learning_rate: float = 1e-3,
+    pretext_partners: str = "self",
+    self_label_epochs: int = 0,
+) -> tuple[Stage, ...]:
     """The paper's three stages (Schmarje et al., 2020, 3.5 and 4.2) without the empty ones.
 
     `self_label_epochs` are those of a fourth one, SCAN's last step.
@@ -71,7 +72,7 @@ def warm_up_stages(
     return tuple(stage for stage in stages if stage.epochs > 0)
 
 
-def blocks(stages, heads, alternate_epochs):
+def blocks(stages: Sequence[Stage], heads: Sequence[str], alternate_epochs: int) -> list[Block]:
     """Cuts stages into blocks that train one kind of head in turn, the last kind of `heads` first.
 
     Args:
@@ -97,7 +98,14 @@ def blocks(stages, heads, alternate_epochs):
     return result
 
 
-def learning_rate_at(stage, epoch, losses, schedule="plateau", patience=75, factor=0.1):
+def learning_rate_at(
+    stage: Stage,
+    epoch: int,
+    losses: Sequence[float],
+    schedule: str = "plateau",
+    patience: int = 75,
+    factor: float = 0.1,
+) -> float:
     """Learning rate of an epoch: a pure function of what has been, so resuming needs no state.
 
     Args:
@@ -128,6 +136,6 @@ def learning_rate_at(stage, epoch, losses, schedule="plateau", patience=75, fact
     return rate
 
 
-def use_labels(stages):
+def use_labels(stages: Sequence[Stage]) -> bool:
     """Whether any stage learns from labels; else the run is unsupervised clustering."""
     return any(stage.use_labels for stage in stages)

@@ -1,6 +1,8 @@
 """What a method asks of the data: named views of every row of a batch."""
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +25,7 @@ class View:
     each_draw: bool = False
 
 
-def stage_views(views, stage):
+def stage_views(views: tuple, stage: Any) -> tuple:
     """The views that a `stages.Stage` shows."""
     if stage.views:
         views = tuple(view for view in views if view.name in stage.views)
@@ -34,7 +36,7 @@ def stage_views(views, stage):
     return without_labels(views)
 
 
-def without_labels(views):
+def without_labels(views: Sequence[View]) -> tuple:
     """The views of a stage that uses no labels: no image that is known by its class."""
     alone = {"same_class": "self"}
     return tuple(

@@ -1,6 +1,7 @@
 """The rules of the house: imports go down, sizes, what README says."""
 
 import ast
+import configparser
 import pathlib
 import re
 
@@ -18,6 +19,7 @@ FLOORS = [
         "locks",
         "stopping",
         "failures",
+        "weights",
         "records",
         "keras_compat",
         "distribution",
@@ -127,6 +129,26 @@ def test_flags_stop_at_the_programs():
         "source_flags.py",
         "review.py",
     }
+
+
+def typed_files():
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg")
+    return settings["mypy"]["files"].replace(",", " ").split()
+
+
+@pytest.mark.parametrize("name", typed_files())
+def test_public_functions_have_type_hints(name):
+    tree = ast.parse((ROOT / name).read_text())
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    functions = [node for part in (tree, *classes) for node in part.body]
+    for node in functions:
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            arguments = [a for a in (*node.args.args, *node.args.kwonlyargs) if a.arg != "self"]
+            bare = [a.arg for a in arguments if a.annotation is None]
+            unsaid = node.returns is None and "property" not in ast.dump(node)
+            assert not bare, (node.name, bare)
+            assert not unsaid, node.name
 
 
 def test_the_readme_code_runs():

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import foc_tf
-from foc_tf import backbones, build
+from foc_tf import backbones, build, checkpoints
 from foc_tf.backbones.sobel import Sobel
 from tests.small_run import SMALL, call, read_report, run
 from tests.test_model import batch, tiny_model
@@ -78,12 +78,8 @@ def recipe_model(**changed):
 @pytest.fixture
 def workdir(tmp_path):
     """What a run leaves of its best model."""
-    from foc_tf import files
-
     model = recipe_model(num_sub_heads=1)
-    (tmp_path / "best").mkdir()
-    model.save_weights(str(tmp_path / "best" / "model.weights.h5"))
-    files.write_json(tmp_path / "best" / "model.json", {"model": model.recipe, "classes": []})
+    checkpoints.save_best(tmp_path / "best", model, {"model": model.recipe, "classes": []})
     return tmp_path, model
 
 

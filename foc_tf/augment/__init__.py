@@ -7,6 +7,7 @@ Images whose channels are equal stay so. A new recipe is one entry in `AUGMENTAT
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -101,7 +102,7 @@ def _draws(seed, count, first):
     return uniform_draws(_STREAMS, seed, count, first)
 
 
-AUGMENTATIONS = {
+AUGMENTATIONS: dict[str, Callable] = {
     # The authors' x1 (settings of their code). Their hue factor [.875, 1.125] is read as a rotation
     # of an eighth of half the circle.
     "affine_cutout": Recipe(

@@ -1,4 +1,7 @@
-"""Other tools' annotations: name -> reader. A new format is a file here and a line in `FORMATS`."""
+"""Other tools' annotations: name -> reader. A new format is a file here and a line in `FORMATS`.
+
+.. include:: formats.md
+"""
 
 import pathlib
 import re

@@ -1,4 +1,7 @@
-"""The methods: name -> class. A new method is one file here and one line in `METHODS`."""
+"""The methods: name -> class. A new method is one file here and one line in `METHODS`.
+
+.. include:: method.md
+"""
 
 from foc_tf.methods.adc import ADC
 from foc_tf.methods.cmc import CMC

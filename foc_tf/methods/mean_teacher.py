@@ -64,11 +64,7 @@ class MeanTeacher(SemiSupervisedModel):
 
     def call(self, inputs, training=False):
         """The student's outputs in training, the teacher's in inference."""
-        # The base calls the model before there is a teacher. A class attribute of that name, for
-        # comparison with None, would keep Keras 2 from tracking the teacher's weights.
-        if training or not hasattr(self, "teacher"):
-            return super().call(inputs, training)
-        return self._taught(inputs)
+        return super().call(inputs, training) if training else self._taught(inputs)
 
     def compute_losses(self, batch, training):
         """{"normal_ce", "normal_consistency"}, and FOC's with overclustering heads."""
