@@ -251,7 +251,8 @@ def test_the_report_is_whole_in_a_browser(chromium, folder, tmp_path):
     assert [url for url in requests if not url.startswith("data:")] == [path.as_uri()]
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     broken = "[...document.images].filter(image => !image.naturalWidth).length"
-    assert page.evaluate("document.images.length") == COUNT
+    shown = path.read_text(encoding="utf-8").count("<img ")
+    assert page.evaluate("document.images.length") == shown > 100
     page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
     assert page.evaluate(broken) == 0
     page.keyboard.press("Tab")
