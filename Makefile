@@ -43,7 +43,7 @@ lint: setup  ## ruff check, ruff format --check, mypy
 
 docs: setup  ## the API reference, with pages of the method, the formats and recipes: docs/index.html
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[docs]'
-	$(BIN)/python -m pdoc --docformat google --output-directory docs foc_tf '!foc_tf.datasets'
+	$(BIN)/python -m pdoc --docformat google --output-directory docs foc_tf foc_tf.build foc_tf.features foc_tf.formats foc_tf.model foc_tf.weights
 
 dist: setup  ## wheel and sdist in dist/, installed into an empty venv and used from there
 	rm -rf dist $(EMPTY)

@@ -67,7 +67,7 @@ class FixMatch(SemiSupervisedModel):
         self.track_largest("normal", weak)
         supervised = losses.cross_entropy(weak, labels, self.class_weights)
         pseudo, confident = consistency.confident_cross_entropy(
-            strong, self.align(weak, training), self.threshold
+            strong, self.align(weak, training=training), self.threshold
         )
         self.trackers["confident_share"].update_state(confident)
         return {

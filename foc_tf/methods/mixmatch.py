@@ -91,6 +91,6 @@ class MixMatch(SemiSupervisedModel):
 
     def _targets(self, guess, labels, training):
         """[B, S, C]: the label where there is one, else the sharpened guess; without gradient."""
-        guess = consistency.sharpen(self.align(guess, training), self.temperature)
+        guess = consistency.sharpen(self.align(guess, training=training), self.temperature)
         label = tf.one_hot(labels, self.k_gt)[:, None, :]
         return tf.stop_gradient(tf.where((labels >= 0)[:, None, None], label, guess))

@@ -70,7 +70,7 @@ class PseudoLabel(SemiSupervisedModel):
         self.track_largest("normal", probs)
         supervised = losses.cross_entropy(probs, labels, self.class_weights)
         pseudo, confident = consistency.confident_cross_entropy(
-            probs, self.align(probs, training), self.threshold
+            probs, self.align(probs, training=training), self.threshold
         )
         self.trackers["confident_share"].update_state(confident)
         return {
