@@ -74,6 +74,9 @@ check-hashes: setup  ## what the registry serves against constraints/tf215.hashe
 fuzz: setup  ## 20,000 and more damaged inputs of every reader, some minutes
 	FOC_FUZZ=1250 $(BIN)/python -m pytest -n 0 -s tests/test_fuzz.py
 
+faults: setup  ## what takes long: 2,000 steps in flat memory, and all of tests/faults
+	FOC_LONG=20 $(BIN)/python -m pytest -n 0 -s tests/test_long_runs.py
+
 clean:  ## remove the venvs, caches and build products; runs/ and export/models/ stay
 	rm -rf $(VENV) $(KERAS3) $(EMPTY) docs dist build *.egg-info .pytest_cache .ruff_cache .coverage .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

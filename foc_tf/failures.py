@@ -26,6 +26,21 @@ def check_finite(logs, when, kept):
             )
 
 
+def of_batch(feed, block, step):
+    """Words on batch `step` of a run: whether its pixels are to blame for a loss.
+
+    Args:
+      feed: `feeding.Feed`; its batches can be made again.
+      block: the `stages.Block`.
+      step: batch, counted over the run.
+    """
+    images = feed.not_finite(block, step)
+    if not images:
+        return f"batch {step} of the run, whose pixels are numbers"
+    more = f" and {len(images) - 5} more" if len(images) > 5 else ""
+    return f"batch {step} of the run, pixels that are no numbers: {', '.join(images[:5])}{more}"
+
+
 def check_spread(logs, heads, when, kept):
     """Raises TrainingFailed if a trained head has put all images into one cluster.
 

@@ -1,5 +1,6 @@
 """Where the batches of each stage come from: pixels, or kept features of a frozen backbone."""
 
+import numpy as np
 import tensorflow as tf
 
 from foc_tf.data import frozen, pipeline
@@ -20,6 +21,7 @@ class Feed:
       frozen_views: V, augmented versions of an image that pass a frozen backbone once and are kept;
         0 passes fresh ones in every step.
       gigabytes: what kept features may take, in 2**30 bytes.
+      names: [N] of the images, for messages; None calls them by their numbers.
     """
 
     def __init__(
@@ -32,12 +34,13 @@ class Feed:
         augment_on="host",
         frozen_views=0,
         gigabytes=2.0,
+        names=None,
     ):
         """See the class."""
         self.samplers, self.views, self.loader = samplers, views, loader
         self.image_size, self.strategy, self.augment_on = image_size, strategy, augment_on
         self.frozen_views, self.gigabytes = frozen_views, gigabytes
-        self._kept = {}
+        self.names, self._kept = names, {}
 
     def _views(self, block):
         views = stage_views(self.views, block.stage)
@@ -92,6 +95,20 @@ class Feed:
                 )
 
         return distribute(self.strategy, make)
+
+    def not_finite(self, block, step):
+        """Names of the images that show a pixel that is no number in batch `step` of the run."""
+        if self.keeps_features(block.stage):
+            return []
+        views, sampler = self._views(block), self.samplers[block.stage_index]
+        made = pipeline.training_batches(sampler, views, self.loader, self.image_size, step)
+        batch, rows, found = next(iter(made)), sampler.batch(step), []
+        for view in views:
+            images = rows[view.partner][:: sampler.repetitions if view.each_draw else 1]
+            bad = ~np.isfinite(batch[view.name].numpy()).all(axis=(1, 2, 3))
+            found.extend(int(image) for image in images[bad])
+        names = range(len(sampler.labels)) if self.names is None else self.names
+        return [str(names[image]) for image in dict.fromkeys(found)]
 
     def _tables(self, model, block):
         if block.stage_index not in self._kept:

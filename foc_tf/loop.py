@@ -5,6 +5,7 @@ holds: a run that was stopped goes on as if it had not been, after a signal from
 """
 
 import dataclasses
+import math
 import pathlib
 import time
 
@@ -229,6 +230,9 @@ class Run:
         """Raises TrainingFailed if a loss is not finite or a trained head has collapsed."""
         kept, within = self.workdir / "checkpoints", f"step {step} of " if step else ""
         when = f"{within}epoch {epoch + 1} ({block.stage.name})"
+        if step and not all(map(math.isfinite, logs.values())):
+            batch = epoch * self.feed.steps_per_epoch(block) + step - 1
+            when += f", {failures.of_batch(self.feed, block, batch)}"
         failures.check_finite(logs, when, kept)
         failures.check_spread(logs, block.heads, when, kept)
 

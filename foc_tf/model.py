@@ -14,7 +14,7 @@ from foc_tf import stages as stages_lib
 from foc_tf.distribution import num_replicas
 from foc_tf.dropout import dropout
 from foc_tf.heads import MultiHead, projection_head
-from foc_tf.passes import features_of
+from foc_tf.passes import features_of, zero_of
 
 
 class SemiSupervisedModel(keras.Model):
@@ -265,7 +265,7 @@ class SemiSupervisedModel(keras.Model):
         variables = self.stage_variables()
         with tf.GradientTape() as tape:
             losses = self.compute_losses(data, training=True)
-            total = tf.add_n(list(losses.values()))
+            total = tf.add_n([*losses.values(), zero_of(data)])
             # Gradients are summed over the replicas, each of which holds the whole loss's mean.
             share = total / num_replicas()
         keras_compat.minimize(self.optimizer, tape, share, variables)

@@ -26,3 +26,18 @@ def features_of(views, extract, separately):
     if len(set(rows)) == 1:
         return features
     return tf.repeat(features, np.repeat(max(rows) // np.array(rows), rows), axis=0)
+
+
+def zero_of(batch):
+    """0.0 if all floats of a batch are finite numbers, else NaN: to be added to its loss.
+
+    ReLU makes 0 of NaN on a CPU, so that the loss alone stays finite while the moving statistics of
+    batch normalisation do not.
+
+    Args:
+      batch: dict of tensors; those of whole numbers do not count.
+    """
+    floats = [tensor for tensor in batch.values() if tensor.dtype.is_floating]
+    total = tf.add_n([tf.reduce_sum(tf.cast(tensor, tf.float32)) for tensor in floats])
+    # Not 0.0 * total: TensorFlow's optimiser takes that for 0.0.
+    return tf.where(tf.math.is_finite(total), 0.0, np.float32("nan"))

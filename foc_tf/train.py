@@ -79,6 +79,7 @@ def make_run(f, workdir, image_set, labels, loader, strategy):
         from_flags.make_samplers(f, image_set, labels, replicas, run_stages),
         from_flags.make_views(f, model),
         *(loader, f.image_size, strategy, f.augment_on, f.frozen_views, f.cache_gigabytes),
+        names=image_set.ids,
     )
     return loop.Run(
         model,

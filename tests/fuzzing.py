@@ -105,14 +105,14 @@ def _as_json(value):
 
 def outcome(read):
     """ "read" or "refused": a ValueError of ours with a short message; all else is a finding."""
-    start = time.perf_counter()
+    start, result, refusal = time.perf_counter(), "read", None
     try:
         read()
-        result = "read"
     except ValueError as error:
+        result, refusal = "refused", error
+    if refusal is not None:
         # UnicodeDecodeError and JSONDecodeError are ValueErrors too, but say nothing to people.
-        assert type(error) is ValueError, repr(error)
-        assert 0 < len(str(error)) < 1500, f"{len(str(error))}: {str(error)[:300]}"
-        result = "refused"
+        assert type(refusal) is ValueError, repr(refusal)
+        assert 0 < len(str(refusal)) < 1500, f"{len(str(refusal))}: {str(refusal)[:300]}"
     assert time.perf_counter() - start < 20
     return result

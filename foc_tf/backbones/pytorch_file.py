@@ -72,7 +72,7 @@ def read_tensors(path):
             return _read_zip(path)
         with open(path, "rb") as file:
             return _read_old(file)
-    except _BROKEN as error:
+    except (*_BROKEN, OSError) as error:
         raise ValueError(f"{path}: not a PyTorch state dict ({error}).") from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None

@@ -10,6 +10,7 @@ import pandas as pd
 from foc_tf import records
 from foc_tf.annotations import from_votes
 from foc_tf.data.images import ImageSet
+from foc_tf.formats import text
 from foc_tf.splitting import stratified_splits
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
@@ -82,14 +83,20 @@ def _info(path):
     classes = info.get("classes", [])
     for key in ("classes", "ignored_classes"):
         names = info.get(key, [])
-        if not isinstance(names, list) or len(set(map(str, names))) < len(names):
-            raise ValueError(f"{path}: {key} must be a list of distinct names, found {names!r}.")
+        good = isinstance(names, list) and all(isinstance(name, str) for name in names)
+        if not good or len(set(names)) < len(names):
+            found = text.shortened(repr(names), 300)
+            raise ValueError(f"{path}: {key} must be a list of distinct names, found {found}.")
     unknown = [name for name in info.get("ignored_classes", []) if classes and name not in classes]
     if unknown:
-        raise ValueError(f"{path}: ignored class {unknown[0]!r} is not one of classes; add it.")
+        raise ValueError(
+            f"{path}: ignored class {text.shortened(unknown[0])!r} is not one of classes; add it."
+        )
     threshold = info.get("certain_threshold", 1.0)
     if isinstance(threshold, bool) or not isinstance(threshold, (int, float)):
-        raise ValueError(f"{path}: certain_threshold must be a number, found {threshold!r}.")
+        raise ValueError(
+            f"{path}: certain_threshold must be a number, found {text.shortened(repr(threshold))}."
+        )
     return info
 
 
@@ -109,7 +116,7 @@ def _table(path, columns):
     missing = [c for c in columns if c not in table.columns]
     if missing:
         raise ValueError(
-            f"{path}: expected the columns {','.join(columns)}, found {','.join(table.columns)}."
+            f"{path}: expected the columns {','.join(columns)}, found {text.listed(table.columns)}."
         )
     if len(table) and not isinstance(table.index, pd.RangeIndex):
         # pandas takes surplus fields for row names and shifts all columns without a word.
@@ -130,7 +137,9 @@ def _table(path, columns):
 def _refuse(path, column, wrong, expected):
     if wrong.any():
         line = column.index[np.argmax(wrong)]
-        raise ValueError(f"{path}, line {line}: {expected}, found {column[line]!r}.")
+        raise ValueError(
+            f"{path}, line {line}: {expected}, found {text.shortened(column[line])!r}."
+        )
 
 
 def _whole_numbers(path, column):
@@ -176,7 +185,7 @@ def _sources(folder, path, ids, files):
         outside = ".." in name and ".." in name.split("/")
         if outside or name.startswith("/") or "\\" in name:
             raise ValueError(
-                f"{path}: image {name!r} must lie in {folder}, relative, without '..'."
+                f"{path}: image {text.shortened(name)!r} must lie in {folder}, relative, without '..'."
             )
     root = f"{folder}/"
     sources = [files.get(name) or root + name for name in ids]

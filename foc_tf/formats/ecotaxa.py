@@ -95,7 +95,7 @@ def _table(tree, name):
     missing = [column for column in (_OBJECT, _FILE) if column not in table.header]
     if missing:
         raise ValueError(
-            f"{table.where}, line 1: no column {missing[0]}; found {', '.join(table.header[:8])}. "
+            f"{table.where}, line 1: no column {missing[0]}; found {text.listed(table.header, 8)}. "
             "Is this a tab-separated table of EcoTaxa?"
         )
     return table

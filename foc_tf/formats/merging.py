@@ -25,11 +25,12 @@ def read_mapping(path):
         raise ValueError(f"merge: {path} cannot be read ({error.strerror}).") from None
     old, new = table.column("from", "class", "old"), table.column("to", "merged", "new")
     if old is None or new is None:
-        raise ValueError(f"{path}, line 1: expected from,to, found {','.join(table.header)}.")
+        raise ValueError(f"{path}, line 1: expected from,to, found {text.listed(table.header)}.")
     mapping = {}
     for line, row in table.rows():
         if row[old] in mapping:
-            raise ValueError(f"{path}, line {line}: class {row[old]!r} stands twice; keep one row.")
+            name = text.shortened(row[old])
+            raise ValueError(f"{path}, line {line}: class {name!r} stands twice; keep one row.")
         mapping[row[old]] = row[new]
     return mapping
 

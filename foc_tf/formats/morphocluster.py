@@ -64,7 +64,7 @@ def _need(table, *columns):
     missing = [column for column in columns if column not in table.header]
     if missing:
         raise ValueError(
-            f"{table.where}, line 1: no column {missing[0]}, found {', '.join(table.header)}."
+            f"{table.where}, line 1: no column {missing[0]}, found {text.listed(table.header)}."
         )
 
 

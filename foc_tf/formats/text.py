@@ -75,7 +75,7 @@ class Table:
         for name in self.header:
             if name in seen:
                 raise ValueError(
-                    f"{self.where}, line 1: the column {name!r} stands twice; keep one."
+                    f"{self.where}, line 1: the column {shortened(name)!r} stands twice; keep one."
                 )
             seen.add(name)
 
@@ -109,6 +109,18 @@ class Table:
         """The first of some column names that the header has, in any case; None if it has none."""
         lower = {name.lower(): name for name in reversed(self.header)}
         return next((lower[name] for name in names if name in lower), None)
+
+
+def listed(names, count=12, length=40):
+    """Some names for a message, which damage can make long: the first ones, each cut."""
+    names = list(map(str, names))
+    more = f" ({len(names)} in all)" if len(names) > count else ""
+    return ", ".join(shortened(name, length) for name in names[:count]) + more
+
+
+def shortened(text, length=100):
+    """The text, cut to some characters."""
+    return text if len(text) <= length else text[:length] + "..."
 
 
 def number(text):

@@ -103,7 +103,8 @@ class Tree:
         name = inside(base, cell)
         if name is None:
             raise ValueError(
-                f"{where}: image {cell!r} must be a path relative to the table, inside {self.path}."
+                f"{where}: image {cell[:200]!r} must be a path relative to the table, inside "
+                f"{self.path}."
             )
         return next((n for n in (name, inside(base, "images/" + cell)) if n in self._known), None)
 

@@ -54,7 +54,7 @@ def read(tree, table=None, form="auto", votes_per_image=0):
     if image is None:
         raise ValueError(
             f"{where}: no column for the image; expected one of {', '.join(_IMAGE[:7])}, found "
-            f"{', '.join(parsed.header)}."
+            f"{text.listed(parsed.header)}."
         )
     form = form if form != "auto" else _guess(parsed, image)
     collection = Collection(tree.path.stem, tree)
@@ -267,7 +267,7 @@ def _need(parsed, column, names):
     if column is None:
         raise ValueError(
             f"{parsed.where}: expected a column {' or '.join(names[:4])}, found "
-            f"{', '.join(parsed.header)}."
+            f"{text.listed(parsed.header)}."
         )
 
 

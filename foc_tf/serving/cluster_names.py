@@ -4,6 +4,7 @@ import pathlib
 
 import pandas as pd
 
+from foc_tf.formats import text
 from foc_tf.spreadsheets import original
 
 
@@ -31,7 +32,7 @@ def read(path, num_clusters, classes):
     if not {"cluster", "name"} <= set(table.columns):
         raise ValueError(
             f"cluster_names: {path} needs the columns cluster,name[,class]; it has "
-            f"{','.join(table.columns)}."
+            f"{text.listed(table.columns)}."
         )
     names, given = [""] * num_clusters, {}
     seen = set()
@@ -51,7 +52,7 @@ def _cluster(where, word, num_clusters):
     if not word.isdecimal() or int(word) >= num_clusters:
         raise ValueError(
             f"{where}: cluster: expected a whole number from 0 to {num_clusters - 1}, found "
-            f"{word!r}."
+            f"{text.shortened(word)!r}."
         )
     return int(word)
 
@@ -59,7 +60,8 @@ def _cluster(where, word, num_clusters):
 def _class(where, word, classes):
     if word and word not in classes:
         raise ValueError(
-            f"{where}: class: expected one of {', '.join(classes)} or nothing, found {word!r}."
+            f"{where}: class: expected one of {', '.join(classes)} or nothing, found "
+            f"{text.shortened(word)!r}."
         )
     return classes.index(word) if word else -1
 
