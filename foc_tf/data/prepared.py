@@ -185,7 +185,8 @@ def _sources(folder, path, ids, files):
         outside = ".." in name and ".." in name.split("/")
         if outside or name.startswith("/") or "\\" in name:
             raise ValueError(
-                f"{path}: image {text.shortened(name)!r} must lie in {folder}, relative, without '..'."
+                f"{path}: image {text.shortened(name)!r} must lie in {folder}, relative, without "
+                "'..'."
             )
     root = f"{folder}/"
     sources = [files.get(name) or root + name for name in ids]
