@@ -186,11 +186,11 @@ def test_a_run_stopped_in_every_stage_is_the_undisturbed_one(tmp_path, monkeypat
 
 
 def test_a_lost_table_of_neighbours_is_named(tmp_path):
-    with pytest.raises(ValueError, match=r"neighbors-1\.npy.*cannot be read.*--workdir"):
+    with pytest.raises(ValueError, match=r"neighbors-1\.npz.*cannot be read.*--workdir"):
         checkpoints.load_neighbors(tmp_path, 1)
     checkpoints.save_neighbors(tmp_path, 1, np.eye(3, dtype=int))
     np.testing.assert_array_equal(checkpoints.load_neighbors(tmp_path, 1), np.eye(3))
-    (tmp_path / "neighbors-1.npy").write_bytes(b"torn")
+    (tmp_path / "neighbors-1.npz").write_bytes(b"torn")
     with pytest.raises(ValueError, match="cannot be read"):
         checkpoints.load_neighbors(tmp_path, 1)
 
