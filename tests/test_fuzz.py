@@ -4,7 +4,6 @@ FOC_FUZZ is the number of cases for each of the readers; make fuzz sets a large 
 """
 
 import collections
-import csv
 import io
 import json
 import os
@@ -30,7 +29,7 @@ from foc_tf.predicting import models, partial
 from foc_tf.serving import cluster_names
 from tests import fuzzing
 from tests.fake_grid import report
-from tests.making import png
+from tests.fuzz_sources import DCIC, DCIC_KEYS, IMAGES, SOURCES, lines, zipped
 from tests.served_model import good_images
 
 CASES = int(os.environ.get("FOC_FUZZ", "30"))
@@ -62,49 +61,6 @@ def case(name, contents, read):
         COUNTS[f"{name}: {fuzzing.outcome(lambda: read(folder))}"] += 1
 
 
-def lines(*rows, delimiter=","):
-    buffer = io.StringIO(newline="")
-    csv.writer(buffer, delimiter=delimiter, lineterminator="\n").writerows(rows)
-    return buffer.getvalue().encode()
-
-
-IMAGES = {"a.png": png(1), "b.png": png(90)}
-VOTES = ("image", "annotator", "label")
-ECOTAXA = (
-    *("object_id", "img_file_name", "img_rank", "object_annotation_status"),
-    *("object_annotation_category", "object_annotation_person_name", "object_annotation_date"),
-)
-ECOTAXA_ROW = ("o1", "a.png", "0", "validated", "egg<other", "Anna", "20200101")
-DCIC_KEYS = ("name", "annotations", "image_path", "class_label", "predictions", "confidences")
-DCIC = [
-    {
-        "name": "INVALID",
-        "annotations": [{"image_path": "fold1/a.png", "class_label": c} for c in "xyx"],
-    }
-]
-SOURCES = {
-    "votes": {
-        "votes.csv": (VOTES, lines(VOTES, ("a.png", "x", "cat"), ("b.png", "y", "dog")), ",")
-    },
-    "ecotaxa": {
-        "ecotaxa_1.tsv": (
-            ECOTAXA,
-            lines(ECOTAXA, ["[t]"] * 7, ECOTAXA_ROW, delimiter="\t"),
-            "\t",
-        )
-    },
-    "morphocluster": {
-        "index.csv": (("object_id", "path"), b"object_id,path\na,a.png\nb,b.png\n", ","),
-        "nodes.csv": (
-            ("node_id", "parent_id", "name"),
-            b"node_id,parent_id,name\n1,,root\n2,1,egg\n",
-            ",",
-        ),
-        "objects.csv": (("node_id", "object_id"), b"node_id,object_id\n2,a\n2,b\n", ","),
-    },
-}
-
-
 def read_all(kind, source):
     collection = FORMATS[kind](source)
     collection.votes()
@@ -134,15 +90,6 @@ def test_tables_of_other_tools(kind):
 def test_dcic(content):
     files_ = {"fold1/a.png": IMAGES["a.png"], "annotations.json": content}
     case("dcic", files_, lambda folder: read_all("dcic", Tree(folder)))
-
-
-def zipped(kind):
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        sound = {name: content for name, (_, content, _) in SOURCES[kind].items()}
-        for name, content in (IMAGES | sound).items():
-            archive.writestr(name, content)
-    return buffer.getvalue()
 
 
 @pytest.mark.parametrize("kind", SOURCES)
