@@ -5,8 +5,10 @@ import types
 import numpy as np
 import pandas as pd
 import pytest
+from absl import flags
 
 from foc_tf import build, files, from_flags, train
+from foc_tf import flags as foc_flags
 from foc_tf.methods import METHODS
 from tests.small_run import SMALL, call, read_report, run
 from tests.test_ssl_methods import UNLABELED
@@ -51,6 +53,18 @@ def test_wrong_flags_exit_with_2(tmp_path, arguments, word):
     code, stderr = call(train.main, *FLAGS, *arguments, f"--workdir={tmp_path / 'run'}")
     assert code == 2, stderr
     assert word in stderr
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_flags_of_a_run_are_a_flagfile(method, tmp_path):
+    values = flags.FLAGS
+    for name in values:
+        values[name].unparse()
+    values(["program", f"--method={method}"])
+    path = tmp_path / "flags.txt"
+    path.write_text(foc_flags.as_flagfile(foc_flags.given()))
+    values(["program", f"--flagfile={path}"])
+    from_flags.check_method_flags(values)
 
 
 @pytest.mark.parametrize("method", [m for m in UNLABELED if m != "mean_teacher"])
