@@ -27,18 +27,23 @@ def check_method_flags(flag_values):
         raise ValueError(f"method: expected one of {', '.join(METHODS)}, found {method!r}.")
     every = {name for cls in METHODS.values() for name in cls.hyperparameters}
     for name in sorted(every - set(METHODS[method].hyperparameters)):
-        if flag_values[name].present:
+        if _is_set(flag_values[name]):
             owners = [m for m, cls in METHODS.items() if name in cls.hyperparameters]
             raise ValueError(
                 f"--{name} is a flag of method {', '.join(owners)}; --method={method} has no use "
                 "for it. Remove it."
             )
     names = METHODS[method].hyperparameters
-    if "over_head" in names and flag_values["k"].present and not flag_values["over_head"].value:
+    if "over_head" in names and _is_set(flag_values["k"]) and not flag_values["over_head"].value:
         raise ValueError(
             f"--k: method {method} has overclustering heads with --over_head only. Add it, or "
             "remove --k."
         )
+
+
+def _is_set(flag):
+    # A run's flags.txt names the defaults of all methods and is a flagfile too.
+    return flag.present and flag.value != flag.default
 
 
 def make_stages(f):
