@@ -63,7 +63,7 @@ def keras_cv_operations(images):
     # keras-cv says which Keras it found, on every import.
     with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
         from keras_cv.layers import RandAugment
-    # Its layers draw from the global generator, which deterministic TensorFlow does not make itself.
+    # Its layers draw from a global generator, which deterministic TensorFlow does not make.
     tf.random.set_global_generator(tf.random.Generator.from_seed(0))
     number = AUGMENTATIONS["strong"].number
     layer = RandAugment((0, 255), augmentations_per_image=number, magnitude=0.5, rate=1.0)
