@@ -127,20 +127,20 @@ class Run:
 
     def _epochs(self, callback, first, end, steps, done=0):
         """Trains epochs, the first of which has `done` of its steps behind it."""
-        if done == steps:
-            callback.set_model(self.model)
-            callback.on_epoch_begin(first)
-            callback.on_epoch_end(first)
-            return
         try:
-            self.model.fit(
-                self.feed.batches(self.model, callback.block, first * steps + done),
-                initial_epoch=first,
-                epochs=end,
-                steps_per_epoch=steps - done,
-                callbacks=[callback],
-                verbose=1 if self.verbose == 1 else 0,
-            )
+            if done == steps:
+                callback.set_model(self.model)
+                callback.on_epoch_begin(first)
+                callback.on_epoch_end(first)
+            else:
+                self.model.fit(
+                    self.feed.batches(self.model, callback.block, first * steps + done),
+                    initial_epoch=first,
+                    epochs=end,
+                    steps_per_epoch=steps - done,
+                    callbacks=[callback],
+                    verbose=1 if self.verbose == 1 else 0,
+                )
         finally:
             stopping.release()
 

@@ -79,8 +79,8 @@ flags.DEFINE_enum(
     "partners",
     "same_class",
     ["same_class", "self"],
-    "Second view of a labelled image: another image of its class (the paper), which makes clusters "
-    "as large as classes, or the image itself. (foc)",
+    "Second view of a labelled image: another image of its class (the paper), or the image itself. "
+    "(foc)",
 )
 flags.DEFINE_integer(
     "alternate_epochs",

@@ -57,9 +57,9 @@ def run(main, values=flags.FLAGS, interrupted="nothing was left half written."):
     """
     parse(sys.argv, values)
     logging.set_verbosity(logging.WARNING)
-    stopping.install()
     try:
-        main()
+        with stopping.raising():
+            main()
     except ValueError as error:
         log(f"error: {error}")
         raise SystemExit(EXIT_USAGE) from None

@@ -5,6 +5,7 @@ are only noted: training asks between two steps and keeps the last one. A second
 wait.
 """
 
+import contextlib
 import signal
 import threading
 
@@ -34,13 +35,21 @@ class _Handler:
 _handler = _Handler()
 
 
-def install():
-    """Both signals raise one of `STOPS` from now on; without effect outside the main thread."""
+@contextlib.contextmanager
+def raising():
+    """Both signals raise one of `STOPS` in the block; without effect outside the main thread."""
+    before = {}
     if threading.current_thread() is threading.main_thread():
-        for number in _RAISES:
-            # What a background job of a script was told to ignore it goes on ignoring.
-            if signal.getsignal(number) != signal.SIG_IGN:
-                signal.signal(number, _handler)
+        # What a background job of a script was told to ignore it goes on ignoring.
+        before = {n: h for n in _RAISES if (h := signal.getsignal(n)) != signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, _handler)
+    try:
+        yield
+    finally:
+        _handler.holds, _handler.came = False, None
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def hold():

@@ -7,6 +7,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import time
 from unittest import mock
 
 from absl import flags
@@ -46,6 +47,24 @@ def run(name, *arguments, cwd=ROOT):
     return subprocess.run(
         command(name, *arguments), capture_output=True, text=True, cwd=cwd, env=environment
     )
+
+
+@contextlib.contextmanager
+def begun(arguments, when):
+    """The process of a training run in which `when()` holds; whoever asks reads its stderr."""
+    with subprocess.Popen(
+        command("train", *arguments),
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        until = time.monotonic() + 200
+        while not when():
+            assert process.poll() is None, process.stderr.read()
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        yield process
 
 
 def read_report(workdir):

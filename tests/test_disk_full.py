@@ -4,14 +4,12 @@ import errno
 import os
 import re
 import resource
-import subprocess
-import time
 
 import numpy as np
 import pytest
 
 from foc_tf import checkpoints, files
-from tests.small_run import ROOT, SMALL, command, run
+from tests.small_run import SMALL, begun, run
 
 
 def test_a_failed_write_names_file_and_need_and_leaves_what_was_there(tmp_path):
@@ -43,18 +41,8 @@ def test_an_error_about_another_file_stays_that_file_s(tmp_path):
 def test_a_run_on_a_full_disk_stops_and_goes_on_when_there_is_room(tmp_path):
     workdir = tmp_path / "run"
     arguments = [*SMALL, "--fine_tune_epochs=30", f"--workdir={workdir}", "--noexport"]
-    with subprocess.Popen(
-        command("train", *arguments),
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        until = time.monotonic() + 200
-        while not any(workdir.glob("checkpoints/epoch-000003.npz")):
-            assert process.poll() is None, process.stderr.read()
-            assert time.monotonic() < until
-            time.sleep(0.02)
+    third = "checkpoints/epoch-000003.npz"
+    with begun(arguments, lambda: any(workdir.glob(third))) as process:
         # What a file system without room does to files of more than 50 kB, by the kernel's means.
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (50_000, 50_000))
         stderr = process.communicate(timeout=100)[1]

@@ -64,6 +64,7 @@ def test_the_flags_of_a_run_are_a_flagfile(method, tmp_path):
     path = tmp_path / "flags.txt"
     path.write_text(foc_flags.as_flagfile(foc_flags.given()))
     values(["program", f"--flagfile={path}"])
+    assert values["method"].value == method
     from_flags.check_method_flags(values)
 
 

@@ -1,16 +1,13 @@
 """SIGTERM and Ctrl-C: training keeps its last step, programs end with the right code."""
 
 import signal
-import subprocess
 import time
 
-import numpy as np
-import pandas as pd
 import pytest
 
-import foc_tf
-from foc_tf import stopping
-from tests.small_run import ROOT, SMALL, command, run
+from foc_tf import loop, stopping, train
+from tests.cluster_runs import assert_alike_to_the_bit
+from tests.small_run import SMALL, begun, call, run
 
 LONG = [*SMALL, "--fine_tune_epochs=2", "--labels_per_class=100", "--noexport"]
 
@@ -47,18 +44,7 @@ def test_a_second_signal_does_not_wait(handler):
 
 def stop(arguments, when):
     """Starts a run, sends SIGTERM once `when()` holds: (exit code, stderr, seconds it took)."""
-    with subprocess.Popen(
-        command("train", *arguments),
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        until = time.monotonic() + 200
-        while not when():
-            assert process.poll() is None, process.stderr.read()
-            assert time.monotonic() < until
-            time.sleep(0.01)
+    with begun(arguments, when) as process:
         process.send_signal(signal.SIGTERM)
         start = time.monotonic()
         stderr = process.communicate(timeout=100)[1]
@@ -84,11 +70,33 @@ def test_a_run_stopped_by_sigterm_is_the_undisturbed_one(tmp_path, undisturbed):
     again = run("train", *arguments)
     assert again.returncode == 0, again.stderr
     assert "going on after epoch" in again.stderr
-    one, two = (
-        pd.read_csv(folder / "history.csv").drop(columns="seconds")
-        for folder in (undisturbed, tmp_path / "run")
-    )
-    pd.testing.assert_frame_equal(one, two, check_exact=True)
-    weights = [foc_tf.load(folder).get_weights() for folder in (undisturbed, tmp_path / "run")]
-    for a, b in zip(*weights):
-        np.testing.assert_array_equal(a, b)
+    assert_alike_to_the_bit(undisturbed, tmp_path / "run")
+
+
+def test_a_run_stopped_while_it_validates_trains_no_step_twice(tmp_path, undisturbed, monkeypatch):
+    arguments = [*LONG, f"--workdir={tmp_path / 'run'}"]
+    with monkeypatch.context() as patch:
+
+        def stopped(run, block, epoch, logs):
+            if epoch == 1:
+                raise stopping.Terminated
+            return loop_check(run, block, epoch, logs)
+
+        loop_check = loop.Run.check_epoch
+        patch.setattr(loop.Run, "check_epoch", stopped)
+        code, stderr = call(train.main, *arguments)
+    assert code == 143, stderr
+    (kept,) = (tmp_path / "run/checkpoints").glob("epoch-000001-step-*.npz")
+    code, stderr = call(train.main, *arguments)
+    assert code == 0, stderr
+    assert f"after epoch 1, step {int(kept.stem[-6:])} of the next" in stderr
+    assert_alike_to_the_bit(undisturbed, tmp_path / "run")
+
+
+def test_a_program_leaves_the_handlers_as_they_were():
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    with stopping.raising():
+        assert signal.getsignal(signal.SIGTERM) is stopping._handler
+        stopping.hold()
+    assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)] == before
+    assert not stopping._handler.holds

@@ -24,9 +24,8 @@ class FOC(SemiSupervisedModel):
       ce_views: "anchor" (the paper's) or "both": cross-entropy on x1 and x2, half each.
       normal_mi_rows: "all" (the paper's) or "labeled" (the authors' code): rows whose mutual
         information the normal head maximises.
-      partners: what x2 shows where labels are used: "same_class" (the paper's supervised
-        augmentation: another image of the class, for which clusters finer than classes are no gain)
-        or "self" (the image itself, as in unlabelled rows).
+      partners: what x2 shows where labels are used: "same_class" (another image of the class, the
+        paper's supervised augmentation) or "self" (the image itself, as in unlabelled rows).
       **kwargs: of `SemiSupervisedModel`.
 
     Raises:
