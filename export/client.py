@@ -10,9 +10,11 @@ An image that the server refuses gets a row with its reason in `error`; exit 1 i
 import argparse
 import base64
 import concurrent.futures
+import contextlib
 import csv
 import http.client
 import json
+import os
 import pathlib
 import random
 import sys
@@ -229,6 +231,20 @@ def safe(text):
     )
 
 
+@contextlib.contextmanager
+def replacing(path):
+    """A text file that gets its name when all is written; without that, what was there stays."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "w", encoding="utf-8", newline="") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def main(argv=None):
     """The program: 0 all answered, 1 some refused or not answered, 2 the call is wrong."""
     args = arguments(argv)
@@ -238,7 +254,7 @@ def main(argv=None):
         return 2
     classes = args.classes.read_text(encoding="utf-8").splitlines() if args.classes else []
     service, failed, begun = connect(args.server, args.model, args.version), 0, time.monotonic()
-    with open(args.output, "w", encoding="utf-8", newline="") as file:
+    with replacing(args.output) as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         for done, (path, answer) in enumerate(answers(service, paths, args), start=1):

@@ -1,15 +1,27 @@
-"""Files that are never half written: a temporary name, synced, then renamed."""
+"""Files and folders that are never half written: a temporary name, synced, then renamed.
+
+The temporary name ends in the process's number, by which `remove_leftovers` knows what a process
+left that was killed.
+"""
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
 import pathlib
+import re
 import shutil
 
 from foc_tf.spreadsheets import safe
 
 _CHECKSUM = "sha256"
+_TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp")
+
+
+def temporary_of(path):
+    """Name beside `path` under which this process writes it."""
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
 @contextlib.contextmanager
@@ -25,7 +37,7 @@ def replacing(path, mode="wb", needed=None):
       OSError: if it cannot be written; names the path and what the disk has.
     """
     path = pathlib.Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, mode, **({} if "b" in mode else {"encoding": "utf-8"})) as file:
@@ -67,6 +79,57 @@ def _sync_folder(folder):
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+@contextlib.contextmanager
+def new_folder(path):
+    """A temporary folder beside `path` that gets its name if the block succeeds.
+
+    Args:
+      path: of a folder that is not there, or is empty.
+
+    Raises:
+      OSError: if `path` has become a folder with something in it meanwhile.
+    """
+    path = pathlib.Path(path)
+    remove_leftovers(path.parent, f".{glob.escape(path.name)}.*.tmp")
+    temporary = temporary_of(path)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        # Once for all files: a million calls of fsync take hours.
+        os.sync()
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_leftovers(folder, pattern="**/.*.tmp"):
+    """Removes temporary files and folders of processes that are gone (from this host).
+
+    Args:
+      folder: path; need not exist.
+      pattern: of `pathlib.Path.glob`.
+    """
+    for path in pathlib.Path(folder).glob(pattern):
+        found = _TEMPORARY.fullmatch(path.name)
+        if not found or _runs(int(found[1])):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _runs(process):
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # another user's, or no number of a process
+        return True
+    return True
 
 
 def write_json(path, value):

@@ -55,6 +55,8 @@ def claim(workdir, values):
 def locked(workdir, chief):
     """No other run writes to the workdir meanwhile; of several workers the chief holds the lock.
 
+    What a killed run left half written is removed.
+
     Raises:
       ValueError: if another run holds it; names its process and host.
     """
@@ -65,6 +67,7 @@ def locked(workdir, chief):
     workdir.mkdir(parents=True, exist_ok=True)
     try:
         with locks.held(workdir, program.log):
+            files.remove_leftovers(workdir)
             yield
     finally:
         if made:  # a run that was refused leaves nothing

@@ -99,7 +99,9 @@ def test_a_grid_chooses_on_validation_stops_in_time_and_compares_with_a_referenc
     assert int(table["own"]["images"]) == sum(s["images"] for s in reports["own"]["stages"])
 
 
-def test_a_stopped_grid_says_so_and_starts_no_other_run(tmp_path):
+@pytest.mark.parametrize("told", ["both", "compare"])
+def test_a_stopped_grid_says_so_and_starts_no_other_run(tmp_path, told):
+    """Ctrl-C, which a terminal tells both programs of, and SIGTERM, which only compare gets."""
     (tmp_path / "base.flags").write_text("\n".join([*SMALL, "--fine_tune_epochs=5000"]) + "\n")
     command = [sys.executable, "-m", "foc_tf.compare", f"--base={tmp_path / 'base.flags'}"]
     process = subprocess.Popen(
@@ -114,10 +116,16 @@ def test_a_stopped_grid_says_so_and_starts_no_other_run(tmp_path):
     until = time.time() + 120
     while not (tmp_path / "grid/a-0/history.csv").exists() and time.time() < until:
         time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGINT)
+    if told == "both":
+        os.killpg(process.pid, signal.SIGINT)
+    else:
+        process.terminate()
     assert "goes on where it stopped" in process.communicate(timeout=60)[1]
-    assert process.returncode == 130
+    assert process.returncode == {"both": 130, "compare": 143}[told]
+    # The run itself has ended too, in order.
     assert "goes on where it stopped" in (tmp_path / "grid/a-0.log").read_text()
+    assert not (tmp_path / "grid/a-0/lock").exists()
+    assert not (tmp_path / "grid/a-0.failed").exists()
     assert not (tmp_path / "grid/b-0.log").exists()
 
 

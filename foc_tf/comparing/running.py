@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 
-from foc_tf import program
+from foc_tf import program, stopping
 from foc_tf.comparing import choosing
 
 _SECONDS_TO_STOP = 20
@@ -73,8 +73,10 @@ def train(cell):
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         try:
             code = process.wait()
-        except KeyboardInterrupt:
-            # The terminal has told the run too, which then ends by itself.
+        except stopping.STOPS as stop:
+            # A terminal tells the run too of Ctrl-C, and it ends by itself; a scheduler may not.
+            if isinstance(stop, stopping.Terminated):
+                process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(_SECONDS_TO_STOP)
             process.kill()

@@ -7,9 +7,7 @@ memory, and an image can be looked at, left out and annotated again like any oth
 import contextlib
 import csv
 import dataclasses
-import os
 import pathlib
-import shutil
 
 import numpy as np
 
@@ -81,28 +79,22 @@ def _write(builder, folder, label):
     keys = examples.keys(builder, label)
     roles = examples.roles(builder, votes.splits)
     classes = [str(name).strip() for name in builder.info.features[keys[1]].names]
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
+    info = {
+        "name": builder.name,
+        "classes": classes,
+        "certain_threshold": votes.certain_threshold,
+        "ignored_classes": list(votes.ignored_classes),
+        "licence": builder.info.redistribution_info.license,
+        "source": f"tfds:{builder.info.full_name} ({', '.join(roles)}), {builder.info.homepage}",
+    }
     try:
-        temporary.mkdir(parents=True)
-        _write_images(builder, temporary, votes, roles, keys, classes)
-        info = {
-            "name": builder.name,
-            "classes": classes,
-            "certain_threshold": votes.certain_threshold,
-            "ignored_classes": list(votes.ignored_classes),
-            "licence": builder.info.redistribution_info.license,
-            "source": f"tfds:{builder.info.full_name} ({', '.join(roles)}), "
-            f"{builder.info.homepage}",
-        }
-        files.write_json(temporary / "dataset.json", info)
-        try:
-            temporary.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # else another process was first
-                raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        with files.new_folder(folder) as temporary:
+            _write_images(builder, temporary, votes, roles, keys, classes)
+            files.write_json(temporary / "dataset.json", info)
+    except OSError:
+        # Another process was first: its folder is as good.
+        if not (folder / "dataset.json").is_file():
+            raise
 
 
 def _write_images(builder, folder, votes, roles, keys, classes):

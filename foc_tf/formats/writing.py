@@ -9,7 +9,6 @@ import functools
 import hashlib
 import os
 import pathlib
-import shutil
 
 import numpy as np
 
@@ -208,23 +207,17 @@ def _csv(path, header, rows):
 
 @contextlib.contextmanager
 def new_folder(path):
-    """A temporary folder beside `path` that gets its name if the block succeeds.
+    """`files.new_folder` of a program's output.
 
     Raises:
-      ValueError: if `path` exists and is not an empty folder.
+      ValueError: if `path` exists and is not an empty folder, or cannot be made.
     """
     path = pathlib.Path(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise ValueError(f"output: {path} is there already; give another one or remove it.")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.mkdir(parents=True)
-    except OSError as error:
-        raise ValueError(f"output: {path} cannot be made ({error.strerror}).") from None
-    try:
+    with contextlib.ExitStack() as stack:
+        try:
+            temporary = stack.enter_context(files.new_folder(path))
+        except OSError as error:
+            raise ValueError(f"output: {path} cannot be made ({error.strerror}).") from None
         yield temporary
-        # Once for all images: a million calls of fsync take hours.
-        os.sync()
-        os.replace(temporary, path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

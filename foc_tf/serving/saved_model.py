@@ -56,7 +56,8 @@ def write(folder, model, scorer, result, options=Options()):
     folder = pathlib.Path(folder).absolute()
     table, cluster_classes = _clusters(scorer, options.names)
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".writing-{os.getpid()}"
+    files.remove_leftovers(folder, ".*.tmp")
+    temporary = files.temporary_of(folder / "version")
     try:
         served = make(model, scorer.best, cluster_classes, options.all_heads)
         _save(served, temporary, scorer.image_set.classes, table)
@@ -86,7 +87,7 @@ def make(model, best, cluster_classes, all_heads=False):
 
 def _save(served, path, classes, table):
     """The SavedModel; its text files are assets of its own, so that saving it again keeps them."""
-    beside = path.with_name(f"{path.name}-assets")
+    beside = files.temporary_of(path.with_name("assets"))
     beside.mkdir()
     try:
         (beside / "classes.txt").write_text("\n".join(classes) + "\n", encoding="utf-8")

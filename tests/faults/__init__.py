@@ -1,0 +1,1 @@
+"""What happens to runs from outside: kill -9 at any moment."""
