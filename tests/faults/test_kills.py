@@ -23,7 +23,7 @@ from foc_tf import files
 from tests.cluster_runs import assert_alike_to_the_bit
 from tests.small_run import ROOT, SMALL, read_report
 
-KILLS = int(os.environ.get("FOC_KILLS", "3"))
+KILLS = int(os.environ.get("FOC_KILLS", "2"))
 _TIMES = ("seconds", "images_per_second")
 
 
@@ -124,7 +124,8 @@ def test_killed_runs_end_like_the_undisturbed_one(place, victim, undisturbed):
         workdir, status = place / f"run{run}", signal.SIGKILL
         while status:
             assert status == signal.SIGKILL, (place / "log.txt").read_text()[-3000:]
-            event = int(rng.integers(len(all_events) // 3))
+            # What is left of a run has fewer events, so that it comes to its end now and then.
+            event = int(rng.integers(len(all_events) // 2)) if kills < KILLS else None
             delay = float(rng.uniform(0, (0.004, 1.0)[kills % 2]))
             status, events = victim(workdir, event, delay)
             if status:
@@ -138,4 +139,4 @@ def test_killed_runs_end_like_the_undisturbed_one(place, victim, undisturbed):
         assert [p.name for p in (place / "export" / workdir.name).iterdir()] == ["1"]
         assert not list(workdir.rglob(".*.tmp"))
         run += 1
-    print(f"kills: {kills} of {run} runs, all ended like the undisturbed one; {dict(places)}")
+        print(f"{kills} kills of {run} runs, which ended like the undisturbed one: {dict(places)}")
