@@ -134,7 +134,12 @@ def test_killed_runs_end_like_the_undisturbed_one(place, victim, undisturbed):
                 check_in_between(workdir)
         assert_alike_to_the_bit(whole, workdir)
         assert timeless(read_report(workdir)) == timeless(read_report(whole))
-        for name in ("predictions.csv", "clusters.csv"):
+        names = [
+            {str(path.relative_to(folder)) for path in folder.rglob("*")}
+            for folder in (whole, workdir)
+        ]
+        assert names[0] == names[1]
+        for name in ("predictions.csv", "clusters.png"):
             assert (workdir / name).read_bytes() == (whole / name).read_bytes()
         assert [p.name for p in (place / "export" / workdir.name).iterdir()] == ["1"]
         assert not list(workdir.rglob(".*.tmp"))
