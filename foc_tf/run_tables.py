@@ -1,5 +1,7 @@
 """Reads the tables that a run has written; damaged ones are named."""
 
+import warnings
+
 import pandas as pd
 
 from foc_tf.spreadsheets import original
@@ -16,9 +18,12 @@ def read(path, columns):
       ValueError: if it is no such table; names it.
     """
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False)
+        with warnings.catch_warnings():
+            # Rows with more cells than the header are cut by pandas, with a warning.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            table = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False)
     # pandas raises whatever damaged bytes lead its parser to.
-    except (ValueError, pd.errors.ParserError, OverflowError) as error:
+    except (ValueError, pd.errors.ParserError, pd.errors.ParserWarning, OverflowError) as error:
         raise ValueError(f"{path}: not a CSV table ({str(error)[:200]}).") from None
     missing = [name for name in columns if name not in table.columns]
     if missing:

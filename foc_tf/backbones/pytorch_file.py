@@ -23,6 +23,7 @@ _DTYPES = {
 _BROKEN = (
     pickle.UnpicklingError,
     zipfile.BadZipFile,
+    NotImplementedError,  # a zip version or method that Python does not know
     struct.error,
     AttributeError,
     EOFError,
@@ -73,7 +74,7 @@ def read_tensors(path):
         with open(path, "rb") as file:
             return _read_old(file)
     except (*_BROKEN, OSError) as error:
-        raise ValueError(f"{path}: not a PyTorch state dict ({error}).") from None
+        raise ValueError(f"{path}: not a PyTorch state dict ({str(error)[:200]}).") from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 

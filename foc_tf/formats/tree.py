@@ -122,7 +122,8 @@ class Tree:
                 # One byte more than allowed: archives may lie about the size they unpack to.
                 content = file.read(self.max_file_bytes + 1)
         except (zipfile.BadZipFile, OSError, RuntimeError, EOFError, NotImplementedError) as error:
-            raise ValueError(f"{self.path}: {name!r} cannot be read ({error}).") from None
+            reason = str(error)[:200]  # which may hold the file's own bytes
+            raise ValueError(f"{self.path}: {name!r} cannot be read ({reason}).") from None
         except Exception as error:
             if type(error).__module__ != "zlib":
                 raise

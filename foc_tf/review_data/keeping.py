@@ -13,6 +13,7 @@ from foc_tf.review_data import thumbnails
 
 FOLDER = "review_data"
 COMPONENTS = 32
+_DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError)
 _FORMAT = 1
 _TEXTS = ("dataset", "licence", "source", "digest")
 
@@ -116,7 +117,7 @@ def read(workdir, ids, num_classes):
             labels = _array(stored, "labels", np.int64, (count,))
             features = _array(stored, "features", np.float32, (count, None))
             explained = _array(stored, "explained", np.float64, features.shape[1:])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         raise ValueError(f"{path}: damaged or foreign ({error}). {again}") from None
     if (votes < 0).any() or (labels < -1).any() or (labels >= num_classes).any():
         raise ValueError(f"{path}: votes or labels out of range. {again}")
