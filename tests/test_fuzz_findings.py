@@ -1,6 +1,7 @@
 """What fuzzing has found, each with the smallest file that shows it."""
 
 import io
+import json
 import zipfile
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from foc_tf import run_tables
 from foc_tf.backbones import pytorch_file
 from foc_tf.backbones.efficientnet_lite0 import read_arrays
-from foc_tf.formats import tree
+from foc_tf.formats import dcic, tree
 
 _CENTRAL = b"PK\x01\x02"  # an entry of a zip file's table; byte 6 is the version it needs
 
@@ -59,3 +60,21 @@ def test_a_row_with_more_cells_than_the_header_is_not_cut(tmp_path):
     path.write_text("epoch,loss\n0,1.5,7\n")
     with pytest.raises(ValueError, match=r"history\.csv: not a CSV table"):
         run_tables.read(path, ["epoch"])
+
+
+def test_a_member_without_a_name(tmp_path):
+    path = tmp_path / "a.zip"
+    content = zipped(a="x")
+    # Both names of the member end before they begin.
+    path.write_bytes(content.replace(b"a", b"\0"))
+    with pytest.raises(ValueError, match="a member without a name"):
+        tree.Tree(path)
+
+
+def test_dcic_s_own_values_do_not_flood_the_message(tmp_path):
+    (tmp_path / "annotations.json").write_text(
+        json.dumps([{"name": "e", "annotations": [{"[" * 3000: 1}]}])
+    )
+    with pytest.raises(ValueError, match="expected image_path and class_label") as error:
+        dcic.read(tree.Tree(tmp_path))
+    assert len(str(error.value)) < len(str(tmp_path)) + 400

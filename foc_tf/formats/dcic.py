@@ -87,7 +87,7 @@ def _entries(sets, where, collection):
             label = row.get("class_label") if isinstance(row, dict) else None
             if not isinstance(path, str) or not isinstance(label, (str, type(None))):
                 raise ValueError(
-                    f"{row_place}: expected image_path and class_label, found {row!r}."
+                    f"{row_place}: expected image_path and class_label, found {row!r:.200}."
                 )
             if label:
                 yield row_place, path, label, annotator

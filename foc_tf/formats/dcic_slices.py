@@ -69,7 +69,7 @@ def _parts(content, where):
     if not isinstance(rows, list) or not isinstance(classes, list):
         raise ValueError(f"{where}: expected an object with the lists `classes` and `images`.")
     if not all(isinstance(c, str) and c for c in classes) or len(set(classes)) < len(classes):
-        raise ValueError(f"{where}: `classes` must be distinct names, found {classes!r}.")
+        raise ValueError(f"{where}: `classes` must be distinct names, found {classes!r:.200}.")
     return classes, rows
 
 
@@ -79,13 +79,15 @@ def _row(row, classes, place, votes_per_image):
     path, split, known = row.get("path"), row.get("split"), row.get("gt", -1)
     shares = row.get("soft_gt") or []
     if not isinstance(path, str) or split not in _SPLITS:
-        raise ValueError(f"{place}: expected a path and a split train, val or test, found {row!r}.")
+        raise ValueError(
+            f"{place}: expected a path and a split train, val or test, found {row!r:.200}."
+        )
     if not isinstance(known, int) or not -1 <= known < len(classes):
-        raise ValueError(f"{place}: gt must be -1 or the number of a class, found {known!r}.")
+        raise ValueError(f"{place}: gt must be -1 or the number of a class, found {known!r:.80}.")
     if not shares:
         return path, split, {classes[known]: 1} if known >= 0 else {}
     if not isinstance(shares, list) or len(shares) != len(classes):
-        raise ValueError(f"{place}: soft_gt must be {len(classes)} numbers, found {shares!r}.")
+        raise ValueError(f"{place}: soft_gt must be {len(classes)} numbers, found {shares!r:.200}.")
     counts = [
         whole_votes(str(share), place, label, votes_per_image)
         for label, share in zip(classes, shares)

@@ -69,7 +69,7 @@ class _Zip:
 
     def __init__(self, path):
         self.zip = zipfile.ZipFile(path)
-        self.members = {i.filename for i in self.zip.infolist() if not i.is_dir()}
+        self.members = {i.filename for i in self.zip.infolist() if not i.filename.endswith("/")}
 
     def names(self):
         return sorted(self.members)

@@ -210,6 +210,8 @@ def _members(path, archive, max_total_bytes):
     """{name: member} of the files of an archive."""
     members, total = {}, 0
     for member in archive.infolist():
+        if not member.filename:  # ZipInfo.is_dir would raise IndexError
+            raise ValueError(f"{path}: the zip archive is damaged (a member without a name).")
         if member.is_dir():
             continue
         name = inside("", member.filename)
