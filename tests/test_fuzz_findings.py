@@ -10,6 +10,7 @@ import pytest
 from foc_tf import run_tables
 from foc_tf.backbones import pytorch_file
 from foc_tf.backbones.efficientnet_lite0 import read_arrays
+from foc_tf.comparing import reaching
 from foc_tf.formats import dcic, tree
 
 _CENTRAL = b"PK\x01\x02"  # an entry of a zip file's table; byte 6 is the version it needs
@@ -78,3 +79,11 @@ def test_dcic_s_own_values_do_not_flood_the_message(tmp_path):
     with pytest.raises(ValueError, match="expected image_path and class_label") as error:
         dcic.read(tree.Tree(tmp_path))
     assert len(str(error.value)) < len(str(tmp_path)) + 400
+
+
+def test_a_long_name_of_a_column_does_not_flood_the_message(tmp_path):
+    path = tmp_path / "history.csv"
+    path.write_text("epoch,val_" + "[" * 3000 + "\n0,1\n")
+    with pytest.raises(ValueError, match="has no column 'val_x'") as error:
+        reaching.reached(path, reaching.Goal("val_x", 0.5))
+    assert len(str(error.value)) < len(str(path)) + 500

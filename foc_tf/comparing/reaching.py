@@ -50,7 +50,7 @@ def reached(history, goal):
     table = run_tables.read(history, ("seconds", "images"))
     if goal.column not in table:
         known = ", ".join(c for c in table if c.startswith(("val_", "fuzzy_")))
-        raise ValueError(f"reach: {history} has no column {goal.column!r}; it has {known}.")
+        raise ValueError(f"reach: {history} has no column {goal.column!r}; it has {known:.400}.")
     table = table[["seconds", "images", goal.column]].apply(pd.to_numeric, errors="coerce")
     rows = table.index[table[goal.column] >= goal.value]
     if not len(rows):
