@@ -83,7 +83,7 @@ def test_dcic_s_own_values_do_not_flood_the_message(tmp_path):
 
 def test_a_long_name_of_a_column_does_not_flood_the_message(tmp_path):
     path = tmp_path / "history.csv"
-    path.write_text("epoch,val_" + "[" * 3000 + "\n0,1\n")
+    path.write_text("seconds,images,val_" + "[" * 3000 + "\n1,2,3\n")
     with pytest.raises(ValueError, match="has no column 'val_x'") as error:
         reaching.reached(path, reaching.Goal("val_x", 0.5))
     assert len(str(error.value)) < len(str(path)) + 500
