@@ -2,6 +2,8 @@
 
 import io
 import json
+import pickle
+import resource
 import zipfile
 
 import numpy as np
@@ -11,7 +13,7 @@ from foc_tf import run_tables
 from foc_tf.backbones import pytorch_file
 from foc_tf.backbones.efficientnet_lite0 import read_arrays
 from foc_tf.comparing import reaching
-from foc_tf.formats import dcic, tree
+from foc_tf.formats import dcic, ecotaxa, tree
 
 _CENTRAL = b"PK\x01\x02"  # an entry of a zip file's table; byte 6 is the version it needs
 
@@ -87,3 +89,43 @@ def test_a_long_name_of_a_column_does_not_flood_the_message(tmp_path):
     with pytest.raises(ValueError, match="has no column 'val_x'") as error:
         reaching.reached(path, reaching.Goal("val_x", 0.5))
     assert len(str(error.value)) < len(str(path)) + 500
+
+
+def test_a_number_in_a_pickle_does_not_take_all_memory(tmp_path):
+    path = tmp_path / "a.pth"
+    # Protocol 2, an empty dict, kept as value 2 ** 30 (Python would take 16 GB for it), end.
+    path.write_bytes(b"\x80\x02}r" + (2**30).to_bytes(4, "little") + b".")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ValueError, match=r"a\.pth: not a PyTorch state dict \(LONG_BINPUT 107"):
+        pytorch_file.read_tensors(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**20  # kB
+
+
+@pytest.mark.parametrize("count", [-1, 3, 2**60])
+def test_a_storage_larger_than_its_file(tmp_path, count):
+    storage = (
+        b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\n"
+        b"X\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x02tQ"
+    )
+    pickles = [
+        pickle.dumps(0x1950A86A20F9469CFC6C, 2),
+        *(pickle.dumps(each, 2) for each in (1001, {})),
+        b"\x80\x02}X\x01\x00\x00\x00actorch._utils\n_rebuild_tensor_v2\n("
+        + storage
+        + b"K\x00K\x02\x85K\x01\x85\x89}tRs.",
+        pickle.dumps(["0"], 2),
+    ]
+    path, values = tmp_path / "a.pth", np.float32([1, 2]).tobytes()
+    path.write_bytes(b"".join(pickles) + (2).to_bytes(8, "little") + values)
+    np.testing.assert_array_equal(pytorch_file.read_tensors(path)["a"], [1, 2])
+    path.write_bytes(b"".join(pickles) + count.to_bytes(8, "little", signed=True) + values)
+    with pytest.raises(ValueError, match="storage '0' reaches beyond the file"):
+        pytorch_file.read_tensors(path)
+
+
+def test_a_long_cell_does_not_flood_the_message(tmp_path):
+    columns = "object_id\timg_file_name\tobject_annotation_category\n"
+    (tmp_path / "ecotaxa_1.tsv").write_text(columns + "[t]\t[t]\t" + "[" * 3000 + "\n")
+    with pytest.raises(ValueError, match=r"needs \[t\] or \[f\]") as error:
+        ecotaxa.read(tree.Tree(tmp_path))
+    assert len(str(error.value)) < len(str(tmp_path)) + 500

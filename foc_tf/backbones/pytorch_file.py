@@ -7,7 +7,9 @@ a table of tensors needs is refused.
 import collections
 import io
 import math
+import os
 import pickle
+import pickletools
 import struct
 import zipfile
 
@@ -23,6 +25,8 @@ _DTYPES = {
 _BROKEN = (
     pickle.UnpicklingError,
     zipfile.BadZipFile,
+    MemoryError,  # a text that is said to be larger than the memory
+    OverflowError,
     NotImplementedError,  # a zip version or method that Python does not know
     struct.error,
     AttributeError,
@@ -74,9 +78,9 @@ def read_tensors(path):
         with open(path, "rb") as file:
             return _read_old(file)
     except (*_BROKEN, OSError) as error:
-        raise ValueError(f"{path}: not a PyTorch state dict ({str(error)[:200]}).") from None
+        raise ValueError(f"{path}: not a PyTorch state dict ({error!s:.200}).") from None
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+        raise ValueError(f"{path}: {error!s:.300}") from None
 
 
 def _tensors(table, arrays):
@@ -96,27 +100,48 @@ def _tensors(table, arrays):
 def _read_zip(path):
     with zipfile.ZipFile(path) as archive:
         (index,) = [n for n in archive.namelist() if n.endswith("data.pkl")]
-        reader = _Tables(io.BytesIO(archive.read(index)))
-        table = reader.load()
+        table, storages = _load(io.BytesIO(archive.read(index)))
         folder = index[: -len("data.pkl")]
         arrays = {
             key: np.frombuffer(archive.read(f"{folder}data/{key}"), dtype)
-            for key, (dtype, _) in reader.storages.items()
+            for key, (dtype, _) in storages.items()
         }
     return _tensors(table, arrays)
 
 
 def _read_old(file):
-    if _Tables(file).load() != _MAGIC:
+    if _load(file)[0] != _MAGIC:
         raise ValueError("not a PyTorch file.")
-    _Tables(file).load()  # protocol version
-    _Tables(file).load()  # sizes of types
-    reader = _Tables(file)
-    table = reader.load()
-    keys = _Tables(file).load()
+    _load(file)  # protocol version
+    _load(file)  # sizes of types
+    table, storages = _load(file)
+    keys, _ = _load(file)
     arrays = {}
     for key in keys:
-        dtype, _ = reader.storages[key]
+        dtype, _ = storages[key]
         (count,) = np.frombuffer(file.read(8), "<i8")
-        arrays[key] = np.frombuffer(file.read(int(count) * dtype.itemsize), dtype)
+        size = int(count) * dtype.itemsize
+        if not 0 <= size <= _bytes_left(file):
+            raise ValueError(f"storage {key!r:.80} reaches beyond the file.")
+        arrays[key] = np.frombuffer(file.read(size), dtype)
     return _tensors(table, arrays)
+
+
+def _load(file):
+    """(what the next pickle of a file holds, the storages that it names)."""
+    start, most = file.tell(), _bytes_left(file)
+    for operation, argument, _ in pickletools.genops(file):
+        # Python makes room for as many values as the number of a stored one: for a crafted number
+        # it takes all memory. An honest one is below the number of operations.
+        if operation.name.endswith("PUT") and argument > most:
+            raise ValueError(f"not a PyTorch state dict ({operation.name} {argument}).")
+    file.seek(start)
+    reader = _Tables(file)
+    return reader.load(), reader.storages
+
+
+def _bytes_left(file):
+    place = file.tell()
+    left = file.seek(0, os.SEEK_END) - place
+    file.seek(place)
+    return left

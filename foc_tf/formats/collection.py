@@ -66,7 +66,7 @@ class Collection:
         if index == len(self.classes):
             if index >= MAX_CLASSES:
                 raise ValueError(
-                    f"{self.name}: more than {MAX_CLASSES:,} classes, the next is {name!r}. Is "
+                    f"{self.name}: more than {MAX_CLASSES:,} classes, the next is {name!r:.99}. Is "
                     "this column really the class? Merge rare classes with --merge."
                 )
             self.classes.append(name)

@@ -58,7 +58,7 @@ def read(tree, v_fold=1, votes_per_image=0):
     for place, image, label, annotator in entries:
         file = _find(tree, base, image, place)
         if file is None:
-            collection.skip(place, f"image {image!r} is not there")
+            collection.skip(place, f"image {image!r:.200} is not there")
             continue
         item = collection.item(file, file)
         collection.vote(item, label, annotator)
@@ -112,7 +112,7 @@ def predictions_name(identifier, dataset, annotations, labeled_share, v_fold):
     for what, word in (("identifier", identifier), ("dataset", dataset)):
         if "#dataset-" in word or (what == "dataset" and "-" in word) or inside("", word) != word:
             raise ValueError(
-                f"{what}: DCIC's file names allow no '-' or '/' in it, found {word!r}; give "
+                f"{what}: DCIC's file names allow no '-' or '/' in it, found {word!r:.200}; give "
                 "another --dcic_name."
             )
     parts = f"{dataset}-foc_tf-{annotations:02d}-{labeled_share:.2f}-{v_fold}"

@@ -51,7 +51,9 @@ def read(tree, name, votes_per_image=0):
         others = by_name.get(path.replace("\\", "/").rpartition("/")[2], [])
         file = tree.find(base, path, place) or (others[0] if len(others) == 1 else None)
         if file is None:
-            collection.skip(place, f"image {path!r} is {'not' if not others else 'twice'} there")
+            collection.skip(
+                place, f"image {path!r:.200} is {'not' if not others else 'twice'} there"
+            )
             continue
         item = collection.item(file, file)
         collection.splits[item] = split

@@ -84,7 +84,7 @@ def _check_options(statuses, object_images):
             f"statuses: expected some of {', '.join(STATUSES)}, found {unknown or 'none'}."
         )
     if object_images not in ("first", "all"):
-        raise ValueError(f"object_images: expected first or all, found {object_images!r}.")
+        raise ValueError(f"object_images: expected first or all, found {object_images!r:.200}.")
 
 
 def _table(tree, name):
@@ -117,8 +117,8 @@ def _check_types(row, where):
     for column, cell in row.items():
         if cell.lower() not in ("[t]", "[f]"):
             raise ValueError(
-                f"{where}: the line of types needs [t] or [f] in every column, found {cell!r} in "
-                f"{column}."
+                f"{where}: the line of types needs [t] or [f] in every column, found "
+                f"{cell!r:.200} in {text.shortened(column)}."
             )
 
 
@@ -135,11 +135,11 @@ def _take_image(collection, images, row, base, where):
         return
     file = collection.tree.find(base, cell, where)
     if file is None:
-        collection.skip(where, f"image {cell!r} of object {row[_OBJECT]!r} is not there")
+        collection.skip(where, f"image {cell!r:.200} of object {row[_OBJECT]!r:.200} is not there")
         return
     rank = text.number(row.get(_RANK, "") or "0")
     if rank is None or rank < 0:
-        raise ValueError(f"{where}: {_RANK} must be a number from 0 on, found {row[_RANK]!r}.")
+        raise ValueError(f"{where}: {_RANK} must be a number from 0 on, found {row[_RANK]!r:.200}.")
     images.setdefault(file, rank)
 
 
@@ -149,7 +149,7 @@ def _take_vote(votes, row, table, where, seen, category_ids, statuses):
     category = row.get(_CATEGORY, "") or category_id
     if status and status not in STATUSES:
         raise ValueError(
-            f"{where}: {_STATUS} must be one of {', '.join(STATUSES)}, found {status!r}."
+            f"{where}: {_STATUS} must be one of {', '.join(STATUSES)}, found {status!r:.200}."
         )
     if status:
         seen[status] += 1
@@ -177,9 +177,10 @@ def _add_items(collection, objects, object_images):
             files = files[:1]
         conflicts = {person: found for person, (_, found) in votes.items() if len(found) > 1}
         for person, found in conflicts.items():
-            both = " and ".join(f"{category!r} ({where})" for category, where in found.items())
+            both = " and ".join(f"{category!r:.200} ({where})" for category, where in found.items())
             collection.skip(
-                f"object {object_id!r}", f"{person} says both {both} at the same time; vote unused"
+                f"object {object_id!r:.200}",
+                f"{person} says both {both} at the same time; vote unused",
             )
         for file in files:
             key = object_id if len(files) == 1 else f"{object_id}_{images[file]:g}"

@@ -162,7 +162,7 @@ def header_problems(raw_names, update):
         if name in names[: number_ - 1]:
             yield name, "the column is there twice, EcoTaxa would take the last"
         elif name in EXACT and raw != name:
-            yield name, f"written {raw!r}: EcoTaxa finds it only as {name!r}"
+            yield name, f"written {raw!r:.200}: EcoTaxa finds it only as {name!r:.200}"
     needed = {"object_id"} if update else {"object_id", "img_file_name"}
     used = {name.partition("_")[0] for name in names if valid(name)}
     needed |= {f"{prefix}_id" for prefix in PREFIXES if prefix in used}

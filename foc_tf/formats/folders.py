@@ -24,7 +24,9 @@ def read(tree, folder_class="first"):
     """
     choose = {"first": lambda p: p[0], "last": lambda p: p[-1], "path": "/".join}
     if folder_class not in choose:
-        raise ValueError(f"folder_class: expected first, last or path, found {folder_class!r}.")
+        raise ValueError(
+            f"folder_class: expected first, last or path, found {folder_class!r:.200}."
+        )
     collection = Collection(tree.path.stem, tree)
     names = tree.images()
     tops = {name.partition("/")[0] for name in names if "/" in name}

@@ -30,7 +30,9 @@ def read_mapping(path):
     for line, row in table.rows():
         if row[old] in mapping:
             name = text.shortened(row[old])
-            raise ValueError(f"{path}, line {line}: class {name!r} stands twice; keep one row.")
+            raise ValueError(
+                f"{path}, line {line}: class {name!r:.200} stands twice; keep one row."
+            )
         mapping[row[old]] = row[new]
     return mapping
 
@@ -51,7 +53,8 @@ def merged_classes(classes, mapping):
     unknown = sorted(set(mapping) - set(classes))
     if unknown:
         raise ValueError(
-            f"merge: class {unknown[0]!r} is not one of the source's: {', '.join(classes[:20])}."
+            f"merge: class {unknown[0]!r:.99} is not one of the source's: "
+            f"{', '.join(classes[:20])}."
         )
     names = [mapping.get(name, name) for name in classes]
     # A class that stands where it stood keeps its place; all others follow in order.

@@ -58,7 +58,7 @@ def _write(
     unknown = sorted(set(ignored) - set(classes))
     if unknown:
         raise ValueError(
-            f"ignored_classes: {unknown[0]!r} is not one of {', '.join(classes[:20])}."
+            f"ignored_classes: {unknown[0]!r:.200} is not one of {', '.join(classes[:20])}."
         )
     if not 0 <= val_share < 1:
         raise ValueError(f"val_share: expected 0 to below 1, found {val_share}.")

@@ -115,19 +115,21 @@ class Tree:
           ValueError: if it is not there, damaged or above the limit.
         """
         if name not in self._known:
-            raise ValueError(f"{self.path}: no file {name!r}.")
+            raise ValueError(f"{self.path}: no file {name!r:.200}.")
         try:
             opened = self._archive.open(self._members[name]) if self.is_archive else None
             with opened or open(self.path / name, "rb") as file:
                 # One byte more than allowed: archives may lie about the size they unpack to.
                 content = file.read(self.max_file_bytes + 1)
         except (zipfile.BadZipFile, OSError, RuntimeError, EOFError, NotImplementedError) as error:
-            reason = str(error)[:200]  # which may hold the file's own bytes
-            raise ValueError(f"{self.path}: {name!r} cannot be read ({reason}).") from None
+            # The message may hold the file's own bytes.
+            raise ValueError(
+                f"{self.path}: {name!r:.200} cannot be read ({error!s:.200})."
+            ) from None
         except Exception as error:
             if type(error).__module__ != "zlib":
                 raise
-            raise ValueError(f"{self.path}: {name!r} is damaged ({error}).") from None
+            raise ValueError(f"{self.path}: {name!r:.200} is damaged ({error}).") from None
         return _within(content, f"{self.path}/{name}", self.max_file_bytes)
 
 
@@ -226,8 +228,8 @@ def _members(path, archive, max_total_bytes):
         ratio = member.file_size / max(1, member.compress_size)
         if member.file_size > _RATIO_FROM_BYTES and ratio > _MAX_RATIO:
             raise ValueError(
-                f"{path}: member {name!r} would unpack to {ratio:.0f} times its size; this looks "
-                "like a zip bomb. If it is meant, unpack it and give the folder."
+                f"{path}: member {name!r:.99} would unpack to {ratio:.0f} times its size; this "
+                "looks like a zip bomb. If it is meant, unpack it and give the folder."
             )
         if not any(_hidden(part) for part in name.split("/")):
             members[name] = member

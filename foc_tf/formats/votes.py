@@ -122,10 +122,12 @@ def _add_facts(collection, info, where):
     collection.info |= {key: info[key] for key in kept if key in info}
     threshold = info.get("certain_threshold", 1.0)
     if isinstance(threshold, bool) or not isinstance(threshold, (int, float)):
-        raise ValueError(f"{where}: certain_threshold must be a number, found {threshold!r}.")
+        raise ValueError(f"{where}: certain_threshold must be a number, found {threshold!r:.200}.")
     ignored = info.get("ignored_classes", [])
     if not isinstance(ignored, list) or not all(isinstance(name, str) for name in ignored):
-        raise ValueError(f"{where}: ignored_classes must be a list of names, found {ignored!r}.")
+        raise ValueError(
+            f"{where}: ignored_classes must be a list of names, found {ignored!r:.200}."
+        )
     declared = info.get("classes", [])
     declared = [str(name) for name in declared] if isinstance(declared, list) else []
     if len(set(declared)) == len(declared) and set(collection.classes) <= set(declared):
@@ -155,16 +157,16 @@ def _item(collection, base, cell, where):
     file = collection.tree.find(base, cell, where)
     if file is None:
         if cell in collection.tree.outside:
-            collection.skip(where, f"image {cell!r} is a link that leads out of the source")
+            collection.skip(where, f"image {cell!r:.200} is a link that leads out of the source")
         else:
-            collection.skip(where, f"image {cell!r} is not there")
+            collection.skip(where, f"image {cell!r:.200} is not there")
         return None
     return collection.item(file, file)
 
 
 def _split(word, where):
     if word not in ("train", "val", "test"):
-        raise ValueError(f"{where}: split must be train, val or test, found {word!r}.")
+        raise ValueError(f"{where}: split must be train, val or test, found {word!r:.200}.")
     return word
 
 
@@ -195,7 +197,7 @@ def _guess(parsed, image):
     others = _columns(parsed, image)
     if not others:
         raise ValueError(
-            f"{parsed.where}: no column beside {image!r}; expected {image},annotator,label or "
+            f"{parsed.where}: no column beside {image!r:.200}; expected {image},annotator,label or "
             f"{image},class,votes or a column for each class or annotator."
         )
     for count, (_, row) in enumerate(parsed.rows()):
@@ -229,7 +231,7 @@ def _counts(parsed, image, collection, votes_per_image):
 
     def add(item, row, where):
         if not row[label]:
-            raise ValueError(f"{where}: no class in column {label!r}.")
+            raise ValueError(f"{where}: no class in column {label!r:.200}.")
         collection.vote(item, row[label], count=whole_votes(row[count], where, count, 0))
 
     return add
@@ -279,6 +281,6 @@ def whole_votes(cell, where, column, votes_per_image=0):
     if value is None or not 0 <= value < 10**9 or value != int(value):
         hint = "; for shares give --votes_per_image" if value is not None and value < 1 else ""
         raise ValueError(
-            f"{where}: {column!r} must be a whole number of votes, found {cell!r}{hint}."
+            f"{where}: {column!r:.200} must be a whole number of votes, found {cell!r:.200}{hint}."
         )
     return int(value)
