@@ -1,7 +1,7 @@
 """Files and folders that are never half written: a temporary name, synced, then renamed.
 
-The temporary name ends in the process's number, by which `remove_leftovers` knows what a process
-left that was killed.
+The temporary name holds the host and the process's number, by which `remove_leftovers` knows what
+a process left that was killed.
 """
 
 import contextlib
@@ -12,16 +12,19 @@ import os
 import pathlib
 import re
 import shutil
+import socket
 
 from foc_tf.spreadsheets import safe
 
 _CHECKSUM = "sha256"
-_TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp")
+# Containers share folders and begin to count processes anew: the number alone says nothing.
+_HOST = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())
+_TEMPORARY = re.compile(rf"\..+\.{_HOST}\.(\d+)\.tmp")
 
 
 def temporary_of(path):
     """Name beside `path` under which this process writes it."""
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    return path.with_name(f".{path.name}.{_HOST}.{os.getpid()}.tmp")
 
 
 @contextlib.contextmanager
@@ -106,7 +109,10 @@ def new_folder(path):
 
 
 def remove_leftovers(folder, pattern="**/.*.tmp"):
-    """Removes temporary files and folders of processes that are gone (from this host).
+    """Removes temporary files and folders of this host's processes that are gone.
+
+    What has this process's own number counts too: a container's first process has the number of the
+    one before it. So call it where nothing of this process's own is being written.
 
     Args:
       folder: path; need not exist.
@@ -123,6 +129,11 @@ def remove_leftovers(folder, pattern="**/.*.tmp"):
 
 
 def _runs(process):
+    """Whether another process of this number may be there."""
+    if process == os.getpid():
+        return False
+    if os.name != "posix":  # elsewhere the call below ends the process
+        return True
     try:
         os.kill(process, 0)
     except ProcessLookupError:

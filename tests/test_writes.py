@@ -5,6 +5,7 @@ import os
 import pathlib
 import subprocess
 import sys
+from unittest import mock
 
 import pytest
 
@@ -26,7 +27,7 @@ DIRECT = {
     "foc_tf/serving/conversion.py": "inside of a version's temporary folder",
     "foc_tf/serving/saved_model.py": "inside of a temporary folder",
     "foc_tf/serving/warmup.py": "inside of a version's temporary folder",
-    "export/client.py": "a temporary file, by a program that stands alone",
+    "export/client.py": "<output>.partial, which keeps the answers of a client that is stopped",
     "foc_tf/benchmarks/holding.py": "images in a temporary folder",
     "foc_tf/benchmarks/labelling.py": "images in a temporary folder",
 }
@@ -61,43 +62,53 @@ def gone():
     return process.pid
 
 
+def temporary(path, process):
+    """Name under which another process of this host writes a file."""
+    with mock.patch.object(os, "getpid", return_value=process):
+        return files.temporary_of(path)
+
+
 def test_only_what_processes_left_that_are_gone_is_removed(tmp_path, gone):
-    left = tmp_path / "best" / f".model.json.{gone}.tmp"
-    folder = tmp_path / f".version.{gone}.tmp"
+    left = temporary(tmp_path / "best/model.json", gone)
+    folder = temporary(tmp_path / "version", gone)
+    ours = files.temporary_of(tmp_path / "history.csv")  # as of one before
     others = [
-        tmp_path / f".a.csv.{os.getpid()}.tmp",  # ours
-        tmp_path / ".a.csv.1.tmp",  # another user's, which runs
+        temporary(tmp_path / "a.csv", 1),  # it runs
+        temporary(tmp_path / "a.csv", 10**30),
+        tmp_path / f".a.csv.elsewhere.{gone}.tmp",  # another host's
         tmp_path / f"a.csv.{gone}.tmp",
         tmp_path / ".a.csv.tmp",
-        tmp_path / f".a.csv.{10**30}.tmp",
         tmp_path / "a.csv",
     ]
     (folder / "variables").mkdir(parents=True)
     left.parent.mkdir()
-    for path in (left, *others):
+    for path in (left, ours, *others):
         path.write_text("")
     files.remove_leftovers(tmp_path)
     assert not left.exists()
+    assert not ours.exists()
     assert not folder.exists()
     assert all(path.exists() for path in others)
     files.remove_leftovers(tmp_path / "not there")
 
 
-def test_a_new_folder_is_there_complete_or_not_at_all(tmp_path, gone):
-    left = tmp_path / f".set[1].{gone}.tmp"
+@pytest.mark.parametrize("own", [True, False])
+def test_a_new_folder_is_there_complete_or_not_at_all(tmp_path, gone, own):
+    left = temporary(tmp_path / "set[1]", os.getpid() if own else gone)
     left.mkdir()
+    (left / "half").write_text("")
 
     def fail():
-        with files.new_folder(tmp_path / "set[1]") as temporary:
-            (temporary / "a").write_text("half")
+        with files.new_folder(tmp_path / "set[1]") as folder:
+            (folder / "a").write_text("half")
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         fail()
     assert not list(tmp_path.iterdir())
-    with files.new_folder(tmp_path / "set[1]") as temporary:
-        (temporary / "a").write_text("whole")
-        assert [path.name for path in tmp_path.iterdir()] == [temporary.name]
+    with files.new_folder(tmp_path / "set[1]") as folder:
+        (folder / "a").write_text("whole")
+        assert [path.name for path in tmp_path.iterdir()] == [folder.name]
     assert [str(p.relative_to(tmp_path)) for p in sorted(tmp_path.rglob("*"))] == [
         "set[1]",
         "set[1]/a",
