@@ -204,7 +204,12 @@ def arguments(argv):
     parser.add_argument("--model", required=True, help="name of the model")
     parser.add_argument("--version", type=int, help="default: the server's newest")
     parser.add_argument("--images", required=True, type=pathlib.Path, help="folder, or one image")
-    parser.add_argument("--output", required=True, type=pathlib.Path, help="CSV file to write")
+    parser.add_argument(
+        "--output",
+        required=True,
+        type=pathlib.Path,
+        help="CSV to write; <output>.partial until then",
+    )
     parser.add_argument("--classes", type=pathlib.Path, help="assets/classes.txt of the model")
     parser.add_argument("--batch", type=int, default=32, help="images of a request")
     parser.add_argument("--workers", type=int, default=2, help="requests at once")
@@ -232,17 +237,14 @@ def safe(text):
 
 
 @contextlib.contextmanager
-def replacing(path):
-    """A text file that gets its name when all is written; without that, what was there stays."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "w", encoding="utf-8", newline="") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def growing(path):
+    """A text file `<path>.partial`, which gets its name when all is written."""
+    partial = path.with_name(f"{path.name}.partial")
+    with open(partial, "w", encoding="utf-8", newline="") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
 
 
 def main(argv=None):
@@ -254,7 +256,7 @@ def main(argv=None):
         return 2
     classes = args.classes.read_text(encoding="utf-8").splitlines() if args.classes else []
     service, failed, begun = connect(args.server, args.model, args.version), 0, time.monotonic()
-    with replacing(args.output) as file:
+    with growing(args.output) as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         for done, (path, answer) in enumerate(answers(service, paths, args), start=1):
