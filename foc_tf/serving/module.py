@@ -1,8 +1,11 @@
 """The tf.Module that becomes the SavedModel: images or encoded bytes of any size -> outputs."""
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
+from foc_tf import keras_compat
 from foc_tf.augment import AUGMENTATIONS
 from foc_tf.data import decoding
 from foc_tf.serving import image_header
@@ -34,7 +37,11 @@ class Served(tf.Module):
     ):
         """See the class."""
         super().__init__()
-        self.model, self.best, self.all_heads = model, dict(best), all_heads
+        # Keras 3 (3.15) stores the variables that are found through a model as copies; TensorFlow
+        # Lite, the C API and sessions then look for the originals in vain.
+        self.weights = keras_compat.tensorflow_variables(model)
+        self._network = functools.partial(model, training=False)
+        self.best, self.all_heads = dict(best), all_heads
         self.cluster_classes = np.asarray(cluster_classes, np.int32)
         self.load_size, self.image_size, self.channels = load_size, image_size, channels
 
@@ -43,7 +50,7 @@ class Served(tf.Module):
         images = AUGMENTATIONS["center_crop"](
             loaded, tf.constant([0, 0], tf.int64), self.image_size
         )
-        outputs = self.model(images, training=False)
+        outputs = self._network(images)
         result = {
             "class_probs": outputs["normal_probs"][:, self.best["normal"]],
             "features": outputs["features"],
