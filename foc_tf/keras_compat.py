@@ -162,3 +162,24 @@ def assign_same(variables: list, values: list) -> None:
             strategy.extended.update(inner, lambda v, x: v.assign(x), args=(value,))
 
     tf.distribute.get_replica_context().merge_call(assign, args=(values,))
+
+
+def tensorflow_variables(model: keras.Model) -> list[tf.Variable]:
+    """TensorFlow's own variables behind a model's weights, in their order."""
+    return [v.value if KERAS_3 else v for v in model.weights]
+
+
+def step_logs(logs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """What a train step returns, such that Keras can reduce it over several workers.
+
+    Args:
+      logs: {name: scalar}, equal on all replicas.
+
+    Returns:
+      The same; of several workers on Keras 3 [1] each, whose rows it takes the mean of.
+    """
+    strategy = tf.distribute.get_strategy()
+    several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+    if KERAS_3 and several and strategy.extended._in_multi_worker_mode():
+        return {name: value[None] for name, value in logs.items()}
+    return logs

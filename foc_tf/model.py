@@ -198,6 +198,9 @@ class SemiSupervisedModel(keras.Model):
         self._train_functions = {}
         self.optimizer.build(self.trainable_variables)
 
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """All is built; Keras 3 would reduce a batch, which several workers cannot of a dict."""
+
     def extract(self, images, training=False):
         """[B, H, W, C] images to [B, F] float32 features."""
         live = bool(training) and self.stage.train_backbone
@@ -248,7 +251,7 @@ class SemiSupervisedModel(keras.Model):
         return tf.minimum(1.0, tf.cast(self._step(), tf.float32) / steps) if steps else 1.0
 
     def _step(self):
-        return tf.convert_to_tensor(self.optimizer.iterations if self.optimizer else 0)
+        return tf.convert_to_tensor(getattr(getattr(self, "optimizer", None), "iterations", 0))
 
     def stage_variables(self):
         """Variables that the current stage trains."""
@@ -270,7 +273,7 @@ class SemiSupervisedModel(keras.Model):
             share = total / num_replicas()
         keras_compat.minimize(self.optimizer, tape, share, variables)
         self.after_step()
-        return self._means(losses, total)
+        return keras_compat.step_logs(self._means(losses, total))
 
     def test_step(self, data):
         """The same losses without training, for `evaluate`."""
