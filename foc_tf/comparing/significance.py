@@ -134,13 +134,19 @@ def _difference(ours, theirs, path):
     own_head = head if all(run.has_clusters for run in own) else "normal"
     predictions = np.stack([run.of(own_head) for run in own] + [run.of(head) for run in others])
     arguments = first.labels, predictions, len(first.classes), score
-    sign = np.repeat([1.0, -1.0], len(seeds)) / len(seeds)
-    low, high = bootstrap.interval(bootstrap.resampled(*arguments, RESAMPLES) @ sign, LEVEL)
+    resampled = _mean_differences(bootstrap.resampled(*arguments, RESAMPLES))
+    low, high = bootstrap.interval(resampled, LEVEL)
     return {
         "of": path if own_head == head else f"normal.{score}",
-        "difference": float(bootstrap.point(*arguments) @ sign),
+        "difference": float(_mean_differences(bootstrap.point(*arguments))),
         "low": low,
         "high": high,
         "seeds": seeds,
         "images": len(first.labels),
     }
+
+
+def _mean_differences(scores):
+    """[..., 2 S] scores, S seeds of a row and of the reference, to [...]; equal ones give 0."""
+    own, others = np.split(scores, 2, axis=-1)
+    return (own - others).mean(axis=-1)
