@@ -22,11 +22,9 @@ def planted(tmp_path):
     """(marker, files) of hostile models: the marker exists once the code of one has run."""
     marker = str(tmp_path / "fired")
 
-    def fire(x, marker=marker):
-        open(marker, "w").close()
-        return x
-
-    model = keras.Sequential([keras.Input((8,)), keras.layers.Lambda(fire)])
+    # Keras 3 stores the code of a lambda, of a named function its name.
+    fire = keras.layers.Lambda(lambda x: (open(marker, "w").close(), x)[1])
+    model = keras.Sequential([keras.Input((8,)), fire])
     paths = [tmp_path / "model.h5", tmp_path / "model.keras", tmp_path / "renamed.weights.h5"]
     model.save(paths[0])
     model.save(paths[1])
