@@ -41,17 +41,16 @@ def affine_transform(images: tf.Tensor, transforms: tf.Tensor, output_size: int)
         return _addons_image().transform(
             images, transforms, interpolation="bilinear", output_shape=(output_size, output_size)
         )
-    # Keras core's operation keeps the size of its input, so it is padded and cut around it.
-    grow = tf.maximum(output_size - tf.shape(images)[1:3], 0)
-    images = tf.pad(images, [[0, 0], [0, grow[0]], [0, grow[1]], [0, 0]])
-    moved = keras.ops.image.affine_transform(
-        images,
-        transforms,
-        interpolation="bilinear",
-        fill_mode="constant",
-        data_format="channels_last",
+    # What both libraries call. Keras core's operation keeps the size of its input, so that images
+    # have to be padded and cut around it: a third slower.
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=images,
+        transforms=tf.cast(transforms, tf.float32),
+        output_shape=(output_size, output_size),
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="CONSTANT",
     )
-    return moved[:, :output_size, :output_size]
 
 
 def compose_transforms(transforms: Sequence[tf.Tensor]) -> tf.Tensor:

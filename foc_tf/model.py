@@ -97,8 +97,7 @@ class SemiSupervisedModel(keras.Model):
         of_clusters = ("over_mi", "over_ice") if k else ()
         tracked = dict.fromkeys(("loss", *self.loss_names, *of_clusters))
         self.trackers = {name: keras.metrics.Mean(name=name) for name in tracked}
-        heads = self.head_names
-        self.largest = {head: keras.metrics.Mean(name=f"{head}_largest") for head in heads}
+        self.largest = {h: keras.metrics.Mean(name=f"{h}_largest") for h in self.head_names}
         # All variables exist from here on. After a call of the model itself Keras 3 takes no more.
         SemiSupervisedModel.call(self, tf.zeros((1, *backbone.input_shape[1:])))
         self.built = True
@@ -124,9 +123,7 @@ class SemiSupervisedModel(keras.Model):
 
     def compute_losses(self, batch, training):
         """The method's losses of one batch: {name of `loss_names`: scalar}, already weighted."""
-        raise NotImplementedError(
-            f"{type(self).__name__} does not say how its losses are computed."
-        )
+        raise NotImplementedError(f"{type(self).__name__} does not say its losses.")
 
     @classmethod
     def schedule(cls, stages):
@@ -213,6 +210,7 @@ class SemiSupervisedModel(keras.Model):
             outputs["over_probs"] = self.over_head(features)
         return outputs | {"features": features}
 
+    @tf.autograph.experimental.do_not_convert
     def call(self, inputs, training=False):
         """[B, H, W, C] images in 0..255 to the dict of outputs; no dropout (see `forward`)."""
         return self.classify(self.extract(inputs, training))
@@ -260,6 +258,7 @@ class SemiSupervisedModel(keras.Model):
             variables += getattr(self, f"{head}_head").trainable_variables
         return variables
 
+    @tf.autograph.experimental.do_not_convert
     def train_step(self, data):
         """One optimisation step on a batch dict."""
         if self._augment:
@@ -275,6 +274,7 @@ class SemiSupervisedModel(keras.Model):
         self.after_step()
         return keras_compat.step_logs(self._means(losses, total))
 
+    @tf.autograph.experimental.do_not_convert
     def test_step(self, data):
         """The same losses without training, for `evaluate`."""
         losses = self.compute_losses(data, training=False)

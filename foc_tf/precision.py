@@ -47,7 +47,7 @@ def probe(backbone, image_size, channels=3, inputs="pixels", rows=32):
 
 
 def _step(model, images):
-    @tf.function
+    @tf.function(autograph=False)
     def step():
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(tf.cast(model(images, training=True), tf.float32))

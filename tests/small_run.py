@@ -13,6 +13,7 @@ from unittest import mock
 from absl import flags
 
 from foc_tf import program
+from tests import warm
 
 ROOT = pathlib.Path(__file__).parents[1]
 SMALL = [
@@ -43,10 +44,7 @@ def command(name, *arguments):
 
 
 def run(name, *arguments, cwd=ROOT):
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run(
-        command(name, *arguments), capture_output=True, text=True, cwd=cwd, env=environment
-    )
+    return warm.run(name, arguments, cwd, os.environ | {"PYTHONPATH": str(ROOT)})
 
 
 @contextlib.contextmanager

@@ -2,9 +2,12 @@
 
 import json
 import re
+import shutil
+import sys
 import time
 from xml.etree import ElementTree
 
+import keras
 import numpy as np
 import pytest
 
@@ -18,14 +21,16 @@ from foc_tf.benchmarks import (
     remembering,
     timing,
 )
+from foc_tf.keras_compat import KERAS_3
 from tests.small_run import call, run
 
+# The others have tests of their own below.
+SHORT = ("step", "input", "evaluation", "joint", "prediction")
 SMALL = ["--backbone=small_resnet", "--image_size=16", "--rows=9", "--rounds=3"]
 
 
 def test_every_figure_has_its_rows(tmp_path):
-    # The other two, the longest, have tests of their own below.
-    only = ",".join(name for name in FIGURES if name not in ("growth", "augmentation"))
+    only = ",".join(name for name in FIGURES if name in SHORT)
     done = run("benchmark", *SMALL, f"--only={only}", f"--json={tmp_path / 'b.json'}")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
@@ -37,7 +42,40 @@ def test_every_figure_has_its_rows(tmp_path):
         for ratio in (row["ratio"], row["cpu_ratio"]):
             assert ratio is None or 0 < ratio[0] <= ratio[1] <= ratio[2]
     found = {row["figure"].split(":")[0] for row in rows}
-    assert found == {"step", "input", "evaluation", "joint", "prediction"}
+    assert found == set(SHORT)
+
+
+def test_two_pythons_stand_side_by_side():
+    options = timing.Options("small_resnet", 16, 9, 3, other_python=sys.executable)
+    rows = FIGURES["generations"](options)
+    assert [row.figure.split(",")[0] for row in rows] == [
+        "generations: FOC step",
+        "generations: FOC step",
+        "generations: 10 batches of three views",
+        *2 * ["generations: memory"],
+    ]
+    for row in rows[:3]:
+        # One machine, one pair: whatever is slower, it is not three times slower.
+        assert 1 / 3 < row.ratio[1] < 3
+        assert keras.__version__ in row.figure
+    for row in rows[3:]:
+        megabytes = int(row.note.removesuffix(" MB at most").replace(",", ""))
+        assert 200 < megabytes < 5000
+
+
+def test_keras_core_stands_beside_strong_where_there_is_one():
+    assert list(augmenting.rand_augments()) == ["Keras core"] * KERAS_3 + ["keras-cv"]
+    if KERAS_3:
+        images = augmenting._photographs(4, 32)
+        found = augmenting.keras_core_operations(images)().numpy()
+        assert found.shape == (4, 32, 32, 3)
+        assert (np.abs(found - images).max(axis=(1, 2, 3)) > 1).any()
+
+
+@pytest.mark.parametrize("python", [None, "/no/such/python", shutil.which("false")])
+def test_a_python_that_cannot_answer_is_named(python):
+    with pytest.raises(ValueError, match=f"other_python: .*{python or '--other_python'}"):
+        FIGURES["generations"](timing.Options("small_resnet", 16, 9, 1, other_python=python))
 
 
 def test_strong_stands_beside_keras_cv():

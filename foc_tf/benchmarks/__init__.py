@@ -8,6 +8,7 @@ from foc_tf.benchmarks.evaluating import evaluation
 from foc_tf.benchmarks.growing import growth
 from foc_tf.benchmarks.joints import joint
 from foc_tf.benchmarks.labelling import prediction
+from foc_tf.benchmarks.pairing import generations
 from foc_tf.benchmarks.stepping import step
 from foc_tf.benchmarks.waiting import waiting
 
@@ -19,6 +20,7 @@ FIGURES = {
     "joint": joint,
     "prediction": prediction,
     "growth": growth,
+    "generations": generations,
 }
-# What `benchmark` runs without --only; the others take longer.
-DEFAULT = tuple(name for name in FIGURES if name != "growth")
+# What `benchmark` runs without --only; the others take longer or need another Python.
+DEFAULT = tuple(name for name in FIGURES if name not in ("growth", "generations"))

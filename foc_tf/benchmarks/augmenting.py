@@ -1,14 +1,16 @@
-"""Augmented images a CPU-second, 96 -> 64 pixels, beside imgaug (where installed) and keras-cv."""
+"""Augmented images a CPU-second, 96 -> 64 px, beside imgaug (where installed) and Keras's own."""
 
 import contextlib
 import io
 import time
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from foc_tf.augment import AUGMENTATIONS
 from foc_tf.benchmarks.timing import Row, interleaved, quartiles
+from foc_tf.keras_compat import KERAS_3
 
 _IMAGES, _FROM, _TO = 256, 96, 64
 _NAMES = ("affine_cutout", "iic", "center_crop", "weak", "strong")
@@ -26,26 +28,28 @@ def augmentation(options):
         # One trace each; TensorFlow counts those of all recipes and warns.
         compiled = compiled.get_concrete_function(tf.TensorSpec([2], tf.int32))
         functions[name] = lambda f=compiled: f(tf.constant([1, time.perf_counter_ns() % 1000]))
-    peers = dict.fromkeys(imgaug_recipes(), "imgaug")
+    peers = [(name, "imgaug") for name in _NAMES if name != "strong"]
     for name, sequence in imgaug_recipes().items():
         functions[f"imgaug {name}"] = lambda s=sequence: np.stack(s(images=list(images)))
-    peers["strong"] = "keras-cv"
-    functions["keras-cv strong"] = keras_cv_operations(images[:, :_TO, :_TO])
+    for library, make in rand_augments().items():
+        peers.append(("strong", library))
+        functions[f"{library} strong"] = make(images[:, :_TO, :_TO])
     times = interleaved(functions, options.rounds)
-    rows = []
-    for name in _NAMES:
-        wall, cpu = times[name]
-        rate = quartiles(_IMAGES / cpu)
-        note = f"{rate[1]:,.0f} ({rate[0]:,.0f}-{rate[2]:,.0f}) images a CPU-second"
-        ratio = None
-        if name in peers:
-            peer = times[f"{peers[name]} {name}"][1]
-            ratio = quartiles(peer / cpu)
-            note += f"; {peers[name]} {np.median(_IMAGES / peer):,.0f}"
-        figure = f"augmentation: {name}, {_FROM} -> {_TO} px, times {peers.get(name, 'imgaug')}"
-        # imgaug has one thread, TensorFlow as many as there are cores: only CPU seconds compare.
-        rows.append(Row(figure, None, ratio, float(np.median(wall)), _TARGETS.get(name, ""), note))
-    return rows
+    return [_row(name, library, times) for name, library in peers]
+
+
+def _row(name, library, times):
+    wall, cpu = times[name]
+    rate = quartiles(_IMAGES / cpu)
+    note = f"{rate[1]:,.0f} ({rate[0]:,.0f}-{rate[2]:,.0f}) images a CPU-second"
+    ratio = None
+    if f"{library} {name}" in times:
+        peer = times[f"{library} {name}"][1]
+        ratio = quartiles(peer / cpu)
+        note += f"; {library} {np.median(_IMAGES / peer):,.0f}"
+    figure = f"augmentation: {name}, {_FROM} -> {_TO} px, times {library}"
+    # imgaug has one thread, TensorFlow as many as there are cores: only CPU seconds compare.
+    return Row(figure, None, ratio, float(np.median(wall)), _TARGETS.get(name, ""), note)
 
 
 def _photographs(count, side):
@@ -54,12 +58,25 @@ def _photographs(count, side):
     return tf.cast(tf.image.resize(coarse, (side, side), "bicubic"), tf.uint8).numpy()
 
 
-def keras_cv_operations(images):
-    """Function without arguments: keras-cv's RandAugment of [N, side, side, 3] uint8 images.
+def rand_augments():
+    """{library: function of images} of the peers of "strong" in this generation of Keras.
 
-    As many operations an image as our "strong" has, of middling strength; nothing of the crop, the
-    flip and the square, so that keras-cv has less to do.
+    As many operations an image as "strong" has, of middling strength; nothing of the crop, the
+    flip and the square, so that the peers have less to do.
     """
+    core = {"Keras core": keras_core_operations} if KERAS_3 else {}
+    return core | {"keras-cv": keras_cv_operations}
+
+
+def keras_core_operations(images):
+    """Function without arguments: Keras 3's own RandAugment of [N, side, side, 3] uint8 images."""
+    layer = keras.layers.RandAugment((0, 255), AUGMENTATIONS["strong"].number, factor=0.5)
+    floats = tf.constant(images, tf.float32)
+    return tf.function(lambda: layer(floats, training=True))
+
+
+def keras_cv_operations(images):
+    """Function without arguments: keras-cv's RandAugment of [N, side, side, 3] uint8 images."""
     # keras-cv says which Keras it found, on every import.
     with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
         from keras_cv.layers import RandAugment

@@ -17,6 +17,7 @@ class Options:
       rows: rows of a batch.
       rounds: timed rounds.
       plots: folder of `growth`'s plots, or None.
+      other_python: the Python beside which `generations` puts this one, or None.
     """
 
     backbone: str = "resnet50v2"
@@ -24,6 +25,7 @@ class Options:
     rows: int = 48
     rounds: int = 15
     plots: str | None = None
+    other_python: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,16 +37,16 @@ class Row:
       ratio: (lower quartile, median, upper quartile) of the rounds' ratios of wall seconds; None
         where only CPU seconds tell something.
       cpu_ratio: the same of CPU seconds; None where there is nothing to compare with.
-      seconds: median wall seconds of what is timed.
+      seconds: median wall seconds of what is timed; None where it is no time.
       cpu_seconds: the same of all threads' CPU seconds, in the JSON only; None where not measured.
       target: what the ratio should be at most, or at least with ">="; "" without one.
       note: anything else.
     """
 
     figure: str
-    ratio: tuple
-    cpu_ratio: tuple
-    seconds: float
+    ratio: tuple | None
+    cpu_ratio: tuple | None
+    seconds: float | None
     target: str = ""
     note: str = ""
     cpu_seconds: float | None = None
@@ -107,7 +109,8 @@ def markdown(rows):
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for r in rows:
-        texts = [_text(r.ratio), _text(r.cpu_ratio), f"{r.seconds:.4g}"]
+        seconds = "-" if r.seconds is None else f"{r.seconds:.4g}"
+        texts = [_text(r.ratio), _text(r.cpu_ratio), seconds]
         lines.append(f"| {r.figure} | {r.target} | {' | '.join(texts)} | {r.note} |")
     return "\n".join(lines)
 

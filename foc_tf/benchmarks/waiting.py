@@ -21,14 +21,14 @@ def waiting(options):
     size = options.image_size
     model = build.build_model("foc", options.backbone, 10, size, k=60)
     model.compile(keras.optimizers.Adam(1e-4))
-    batches = iter(_batches(options))
-    kept = next(batches)
+    real = iter(batches(options))
+    kept = next(real)
     again = itertools.repeat(kept)
     # One compiled step for both: what differs is where the batch comes from.
     step = tf.function(model.train_step, reduce_retracing=True)
     functions = {
         name: lambda source=source: [step(next(source))["loss"] for _ in range(_STEPS)]
-        for name, source in (("input", batches), ("kept", again))
+        for name, source in (("input", real), ("kept", again))
     }
     times = interleaved(functions, max(3, options.rounds // 3), warm_up=1)
     note = f"{options.backbone}, {size} px, {options.rows} rows, three views, {_STEPS} steps"
@@ -38,7 +38,8 @@ def waiting(options):
     ]
 
 
-def _batches(options):
+def batches(options):
+    """Endless batches of three augmented views of noise."""
     size = options.image_size
     load = size * 3 // 2
     noise = tf.random.stateless_uniform((_IMAGES, load, load, 3), [3, 4], 0, 255, tf.int32)

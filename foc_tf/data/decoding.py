@@ -87,6 +87,7 @@ class Decoder:
             parallel_iterations=16,
         )
 
+    @tf.autograph.experimental.do_not_convert
     def _one(self, found):
         return self._decode(self._encoded(found), self.shape[0], self.shape[2])
 

@@ -91,6 +91,7 @@ def training_batches(
         distinct, inverse = np.unique(np.concatenate(rows), return_inverse=True)
         return distinct, inverse, batch["label"][cut]
 
+    @tf.autograph.experimental.do_not_convert
     def build(step):
         distinct, inverse, label = tf.numpy_function(
             draw, [step], (tf.int64, tf.int64, tf.int32), stateful=False
@@ -151,8 +152,9 @@ def evaluation_batches(loader, indices, image_size, batch_size=128):
     """Dataset of [<=B, image_size, image_size, C] float32 centre crops of some images, in order."""
     crop = AUGMENTATIONS["center_crop"]
     steps = tf.data.Dataset.from_tensor_slices(np.asarray(indices, np.int64)).batch(batch_size)
-    return steps.map(
-        lambda i: crop(loader(i), tf.constant([0, 0], tf.int64), image_size),
-        num_parallel_calls=2,
-        deterministic=True,
-    ).prefetch(1)
+
+    @tf.autograph.experimental.do_not_convert
+    def build(indices):
+        return crop(loader(indices), tf.constant([0, 0], tf.int64), image_size)
+
+    return steps.map(build, num_parallel_calls=2, deterministic=True).prefetch(1)

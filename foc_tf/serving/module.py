@@ -131,6 +131,7 @@ def decoded(image_bytes, load_size, channels):
     """
     shape = (load_size, load_size, channels)
 
+    @tf.autograph.experimental.do_not_convert
     def read(row, encoded):
         count = image_header.pixels(encoded)
         problem = tf.where(count > MAX_PIXELS, _TOO_LARGE, tf.where(count < 1, _NO_IMAGE, _GOOD))
@@ -192,7 +193,7 @@ def in_parts(function, rows):
     split = tf.reshape(filled, tf.concat([[parts, size], tf.shape(rows)[1:]], 0))
     split.set_shape((None, None, *rows.shape[1:]))
     specs = (
-        tf.function(function)
+        tf.function(function, autograph=False)
         .get_concrete_function(tf.TensorSpec((None, *rows.shape[1:]), rows.dtype))
         .structured_outputs
     )
