@@ -9,7 +9,7 @@ Public names load on first use, so that `import foc_tf` costs nothing:
 
 import importlib
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 
 _MODULES = (
     "annotations",

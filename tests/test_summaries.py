@@ -52,7 +52,7 @@ def test_settings_stand_beside_scores(trained, events):
     content = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
     hparams = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info.hparams
     assert hparams["k"].number_value == 20
-    assert hparams["backbone"].string_value == "small_resnet"
+    assert hparams["backbone"].string_value == "small_cnn"
     report = read_report(trained[0])["splits"]["fuzzy"]
     found = values(events, "score/fuzzy_over_crossfit_macro_f1")
     assert found[0] == pytest.approx(report["over"]["crossfit"]["macro_f1"], abs=1e-6)
