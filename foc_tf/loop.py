@@ -139,6 +139,7 @@ class Run:
                     epochs=end,
                     steps_per_epoch=steps - done,
                     callbacks=[callback],
+                    shuffle=False,  # the sampler has; Keras 3 warns that it cannot
                     verbose=1 if self.verbose == 1 else 0,
                 )
         finally:
