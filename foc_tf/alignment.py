@@ -1,5 +1,8 @@
 """Distribution alignment: pseudo-labels that come in the proportions of the labels."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -24,12 +27,12 @@ class DistributionAlignment(keras.layers.Layer):
       decay: of the running mean, 0 to 1.
     """
 
-    def __init__(self, class_shares, decay=0.999, **kwargs):
+    def __init__(self, class_shares: Sequence[float], decay: float = 0.999, **kwargs: Any) -> None:
         """See the class."""
         super().__init__(**kwargs)
         self.class_shares, self.decay = list(class_shares), decay
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence) -> None:
         """Creates the running mean [S, C] and the count of batches."""
         self.running_mean = self.add_weight(
             name="running_mean",
@@ -43,7 +46,7 @@ class DistributionAlignment(keras.layers.Layer):
         )
         super().build(input_shape)
 
-    def call(self, probs, training=False):
+    def call(self, probs: tf.Tensor, training: bool = False) -> tf.Tensor:
         """[B, S, C] probabilities to aligned ones, without gradient; training moves the mean."""
         probs = tf.stop_gradient(tf.cast(probs, tf.float32))
         mean = tf.convert_to_tensor(self.running_mean)
@@ -60,12 +63,14 @@ class DistributionAlignment(keras.layers.Layer):
         aligned = probs * ratio
         return aligned / tf.reduce_sum(aligned, axis=-1, keepdims=True)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """The constructor's arguments."""
         return super().get_config() | {"class_shares": list(self.class_shares), "decay": self.decay}
 
 
-def make(wanted, class_shares, num_classes, num_sub_heads):
+def make(
+    wanted: bool, class_shares: Sequence[float] | None, num_classes: int, num_sub_heads: int
+) -> Callable[..., tf.Tensor]:
     """The alignment if it is wanted, else a function that only stops the gradient.
 
     Args:

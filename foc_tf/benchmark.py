@@ -12,6 +12,7 @@ Markdown and written to --json. `imgaug` (extra [bench]) is measured beside wher
 import dataclasses
 import os
 import sys
+from collections.abc import Sequence
 
 from foc_tf import program
 
@@ -22,7 +23,7 @@ from absl import flags
 
 from foc_tf import evaluate, files
 from foc_tf.benchmarks import DEFAULT, FIGURES, plotting
-from foc_tf.benchmarks.timing import Options, markdown
+from foc_tf.benchmarks.timing import Options, Row, markdown
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_list(
@@ -45,7 +46,7 @@ flags.DEFINE_string(
 flags.DEFINE_string("json", None, "File for the same numbers as JSON.", flag_values=FLAGS)
 
 
-def main():
+def main() -> None:
     """The program."""
     f = FLAGS
     unknown = [name for name in f.only if name not in FIGURES]
@@ -67,7 +68,7 @@ def main():
         files.write_json(f.json, report(rows))
 
 
-def report(rows):
+def report(rows: Sequence[Row]) -> dict:
     """JSON-able dict of the rows, the versions and the machine."""
     return {
         "command": " ".join(sys.argv),

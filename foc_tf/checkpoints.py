@@ -10,6 +10,7 @@ import json
 import pathlib
 import re
 
+import keras
 import numpy as np
 
 from foc_tf import files, weights
@@ -24,7 +25,7 @@ class _Damaged(Exception):
     """A file is not what was written."""
 
 
-def save(directory, model, state):
+def save(directory: str | pathlib.Path, model: keras.Model, state: dict) -> None:
     """Writes `<directory>/epoch-<n>[-step-<m>].npz` and removes all but the last two.
 
     Args:
@@ -78,7 +79,9 @@ def _read(path):
     return arrays, state, schema
 
 
-def restore_latest(directory, model):
+def restore_latest(
+    directory: str | pathlib.Path, model: keras.Model
+) -> tuple[dict | None, list[str]]:
     """Loads the newest whole checkpoint into the model.
 
     A damaged one is passed over for the one before.
@@ -132,13 +135,13 @@ def _assign(path, model, arrays):
         variable.assign(value)
 
 
-def save_neighbors(directory, stage_index, neighbors):
+def save_neighbors(directory: str | pathlib.Path, stage_index: int, neighbors: np.ndarray) -> None:
     """Writes a stage's [P, n] int table of neighbours beside the checkpoints."""
     with files.replacing(_neighbors_path(directory, stage_index)) as file:
         np.savez(file, neighbors=neighbors)  # a zip file: with a checksum
 
 
-def load_neighbors(directory, stage_index):
+def load_neighbors(directory: str | pathlib.Path, stage_index: int) -> np.ndarray:
     """The table that `save_neighbors` wrote.
 
     Raises:
@@ -160,13 +163,13 @@ def _neighbors_path(directory, stage_index):
     return pathlib.Path(directory) / f"neighbors-{stage_index}.npz"
 
 
-def reset_optimizer(model):
+def reset_optimizer(model: keras.Model) -> None:
     """Zeroes the optimizer's moments and step count; learning rate and loss scale stay."""
     for variable in optimizer_variables(model.optimizer):
         variable.assign(np.zeros_like(variable.numpy()))
 
 
-def save_best(directory, model, recipe):
+def save_best(directory: str | pathlib.Path, model: keras.Model, recipe: dict) -> None:
     """Writes `model.weights.h5` and `model.json`, the recipe that `build.from_recipe` takes.
 
     model.json holds the digest of the weights, so that neither is taken without the other.
@@ -181,7 +184,7 @@ def save_best(directory, model, recipe):
     files.write_checked_json(directory / "model.json", recipe | {"weights_sha256": digest})
 
 
-def check_best(directory, recipe):
+def check_best(directory: str | pathlib.Path, recipe: dict) -> None:
     """Raises ValueError if the weights of the best epoch are not those that `recipe` describes."""
     path, expected = pathlib.Path(directory) / WEIGHTS, recipe.get("weights_sha256")
     if expected is None:  # written before there were digests

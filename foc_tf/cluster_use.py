@@ -8,7 +8,7 @@ _FEW = 0.5
 _BINS = 10
 
 
-def usage(probs):
+def usage(probs: np.ndarray) -> dict:
     """Use of the clusters of one head.
 
     Args:
@@ -39,7 +39,7 @@ def usage(probs):
     }
 
 
-def advice(used, num_clusters, num_classes):
+def advice(used: int | None, num_clusters: int, num_classes: int) -> str | None:
     """What to do about the number of clusters, or None if it fits.
 
     Args:

@@ -11,7 +11,7 @@ from foc_tf.distribution import global_mean, global_sum
 _TINY = 1e-15
 
 
-def neighbor_loss(probs, neighbor_probs):
+def neighbor_loss(probs: tf.Tensor, neighbor_probs: tf.Tensor) -> tf.Tensor:
     """-ln <p(x), p(n)>, the mean over rows and sub-heads (SCAN, Eq. 2).
 
     Args:
@@ -25,7 +25,7 @@ def neighbor_loss(probs, neighbor_probs):
     return -tf.reduce_mean(tf.math.log(tf.maximum(agreement, _TINY)))
 
 
-def mean_entropy(probs):
+def mean_entropy(probs: tf.Tensor) -> tf.Tensor:
     """Entropy of the mean probabilities of the global batch, mean over sub-heads (SCAN, Eq. 2).
 
     Args:
@@ -38,7 +38,9 @@ def mean_entropy(probs):
     return -tf.reduce_mean(tf.reduce_sum(mean * tf.math.log(tf.maximum(mean, _TINY)), axis=-1))
 
 
-def self_label_loss(weak_probs, strong_probs, threshold=0.99):
+def self_label_loss(
+    weak_probs: tf.Tensor, strong_probs: tf.Tensor, threshold: float = 0.99
+) -> tf.Tensor:
     """Cross-entropy of the strong view with confident labels of the weak one (SCAN, section 2.3).
 
     Rows count whose largest weak probability is above the threshold, with the weight n / n_c of
@@ -65,7 +67,7 @@ def self_label_loss(weak_probs, strong_probs, threshold=0.99):
     return tf.reduce_mean(tf.math.divide_no_nan(tf.reduce_sum(of_class, axis=-1), present))
 
 
-def association_losses(similarity):
+def association_losses(similarity: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Walker and visit loss of round trips from A places to B others and back.
 
     P(a -> b) is the softmax of row a over b, P(b -> a) that of column b over a. Walker: -ln of the

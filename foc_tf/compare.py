@@ -5,6 +5,7 @@ there is not run again. The table is made from the reports, so it can be looked 
 """
 
 import pathlib
+from typing import Any
 
 from absl import flags
 
@@ -89,7 +90,7 @@ _define(
 _define(flags.DEFINE_bool, "run", True, "Run what is missing; --norun only makes the table.")
 
 
-def make_grid(f):
+def make_grid(f: Any) -> Grid:
     """The grid that the flags ask for.
 
     Raises:
@@ -109,7 +110,7 @@ def make_grid(f):
     return Grid(f.base, rows, tuple(f.seeds), pathlib.Path(f.root), choice, f.data_dir)
 
 
-def make_tables(f, grid):
+def make_tables(f: Any, grid: Grid) -> tuple[str, Any, dict]:
     """(text of table.md, columns of table.csv, content of table.json) of the reports so far."""
     decisions = summary.decide_all(grid)
     goal = reaching.parse(f.reach)
@@ -126,7 +127,7 @@ def make_tables(f, grid):
     return text, tables.columns(found, f.scores, flag, paths, goal), content
 
 
-def main():
+def main() -> None:
     """The program."""
     f = FLAGS
     grid, failed = make_grid(f), []

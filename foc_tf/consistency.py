@@ -8,7 +8,7 @@ import tensorflow as tf
 from foc_tf.losses import soft_cross_entropy
 
 
-def squared_difference(probs, target):
+def squared_difference(probs: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     """Mean over the classes of (p - t)^2; no gradient into the target.
 
     Args:
@@ -22,7 +22,7 @@ def squared_difference(probs, target):
     return tf.reduce_mean(tf.square(difference), axis=-1)
 
 
-def sharpen(probs, temperature):
+def sharpen(probs: tf.Tensor, temperature: float) -> tf.Tensor:
     """p^(1/T) / sum_c p^(1/T): Eq. 7 of Berthelot et al. (2019), MixMatch.
 
     Args:
@@ -38,7 +38,9 @@ def sharpen(probs, temperature):
     return powers / tf.reduce_sum(powers, axis=-1, keepdims=True)
 
 
-def confident_cross_entropy(probs, guess, threshold):
+def confident_cross_entropy(
+    probs: tf.Tensor, guess: tf.Tensor, threshold: float
+) -> tuple[tf.Tensor, tf.Tensor]:
     """1[max g >= threshold] CE(argmax g, p): the pseudo-label loss of each row and sub-head.
 
     Args:
@@ -58,13 +60,13 @@ def confident_cross_entropy(probs, guess, threshold):
     return confident * soft_cross_entropy(probs, target), confident
 
 
-def check_range(name, value, low, high):
+def check_range(name: str, value: float, low: float, high: float) -> None:
     """Raises ValueError if a number is not from `low` to `high`; names it."""
     if not low <= value <= high:
         raise ValueError(f"{name}: expected {low:g} to {high:g}, found {value}.")
 
 
-def check_weight(lambda_u, ramp_up):
+def check_weight(lambda_u: float, ramp_up: float) -> None:
     """Raises ValueError if the weight of an unlabelled loss or its ramp is out of range."""
     check_range("lambda_u", lambda_u, 0, float("inf"))
     check_range("ramp_up", ramp_up, 0, 1)

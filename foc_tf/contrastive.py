@@ -8,7 +8,9 @@ from foc_tf.distribution import global_mean, global_rows, replica_id
 _NEVER = 1e9
 
 
-def contrastive_loss(view_a, view_b, temperature=0.1, within_views=True):
+def contrastive_loss(
+    view_a: tf.Tensor, view_b: tf.Tensor, temperature: float = 0.1, within_views: bool = True
+) -> tf.Tensor:
     """Cross-entropy of finding each row's other view among the rows of the global batch.
 
     -ln (exp(cos(a_i, b_i) / tau) / sum_j exp(cos(a_i, j) / tau)), the mean over all rows of both

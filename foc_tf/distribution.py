@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+from collections.abc import Callable, Iterable
 
 import tensorflow as tf
 
@@ -24,7 +25,7 @@ class Worker:
     chief: bool = True
 
 
-def worker():
+def worker() -> Worker:
     """The `Worker` that TF_CONFIG describes; the only one where that is not set.
 
     Raises:
@@ -54,7 +55,7 @@ def worker():
     return Worker(place, len(chiefs) + len(workers), place == 0)
 
 
-def make_strategy(name="auto"):
+def make_strategy(name: str = "auto") -> tf.distribute.Strategy:
     """Returns the distribution strategy of a run; call it before any other TensorFlow operation.
 
     Args:
@@ -80,7 +81,9 @@ def make_strategy(name="auto"):
     return tf.distribute.get_strategy()
 
 
-def distribute(strategy, make_batches):
+def distribute(
+    strategy: tf.distribute.Strategy, make_batches: Callable[[tuple[int, int]], tf.data.Dataset]
+) -> Iterable:
     """A dataset of global batches for `fit` under a strategy.
 
     Every worker builds only its own rows; its replicas get equal parts of them, in order.
@@ -112,7 +115,7 @@ def _cut(batch, parts):
     )
 
 
-def same_everywhere(strategy, number):
+def same_everywhere(strategy: tf.distribute.Strategy, number: float) -> bool:
     """Whether all workers hold the same number."""
     if worker().count == 1:
         return True
@@ -125,18 +128,18 @@ def same_everywhere(strategy, number):
     return float(distance) == 0.0
 
 
-def num_replicas():
+def num_replicas() -> int:
     """Number of replicas that share a training step (1 outside a strategy)."""
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
-def replica_id():
+def replica_id() -> tf.Tensor | int:
     """Index of this replica in 0 .. `num_replicas()` - 1 (0 outside a strategy)."""
     context = tf.distribute.get_replica_context()
     return context.replica_id_in_sync_group if context is not None else 0
 
 
-def global_sum(x):
+def global_sum(x: tf.Tensor) -> tf.Tensor:
     """Sum of a per-replica tensor over all replicas; the tensor itself on one replica."""
     context = tf.distribute.get_replica_context()
     if context is None or num_replicas() == 1:
@@ -144,7 +147,7 @@ def global_sum(x):
     return context.all_reduce(tf.distribute.ReduceOp.SUM, x)
 
 
-def global_rows(x):
+def global_rows(x: tf.Tensor) -> tf.Tensor:
     """The rows of all replicas, in the order of the global batch: [B / replicas, ...] to [B, ...].
 
     Gradients run back to the rows' own replicas.
@@ -158,6 +161,6 @@ def global_rows(x):
     return tf.ensure_shape(gathered, (rows, *x.shape[1:]))
 
 
-def global_mean(x):
+def global_mean(x: tf.Tensor) -> tf.Tensor:
     """Mean of a per-replica tensor over all replicas (replicas hold equally many rows)."""
     return global_sum(x) / num_replicas()

@@ -5,7 +5,7 @@ import tensorflow as tf
 from foc_tf.distribution import num_replicas, replica_id
 
 
-def dropout(features, rate, num_views, seed):
+def dropout(features: tf.Tensor, rate: float, num_views: int, seed: tf.Tensor) -> tf.Tensor:
     """Sets a random share of the features to 0 and scales the others up.
 
     Replicas draw what one replica would have drawn for the same rows.

@@ -2,10 +2,12 @@
 
 import math
 import time
+from typing import Any
 
 import keras
 
 from foc_tf import stopping
+from foc_tf.stages import Block
 
 
 class Epochs(keras.callbacks.Callback):
@@ -20,13 +22,13 @@ class Epochs(keras.callbacks.Callback):
         None.
     """
 
-    def __init__(self, run, block, started, begun=None):
+    def __init__(self, run: Any, block: Block, started: float, begun: dict | None = None) -> None:
         """See the class."""
         super().__init__()
         self.run, self.block, self.started, self.begun = run, block, started, begun
         self.epoch, self.step = 0, 0
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Learning rate; what was tracked before the epoch was stopped."""
         self.model.optimizer.learning_rate = self.run.learning_rate(self.block, epoch)
         self.epoch, self.step = epoch, 0
@@ -39,7 +41,7 @@ class Epochs(keras.callbacks.Callback):
                 metric.count.assign(count)
             self.begun = None
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Stops at a loss that is not finite, and between two steps when a signal came."""
         self.step += 1
         if not math.isfinite(logs["loss"]):
@@ -55,7 +57,7 @@ class Epochs(keras.callbacks.Callback):
         seconds = time.perf_counter() - self.started
         self.run.save_step(self.block, self.epoch, self.step, seconds)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Has the epoch checked, validated and written."""
         seconds, logs = time.perf_counter() - self.started, self.model.epoch_results()
         try:

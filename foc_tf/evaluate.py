@@ -9,6 +9,7 @@ Writes into the workdir, or into --output where given (another data set, say).
 import pathlib
 import platform
 import sys
+from collections.abc import Sequence
 
 from foc_tf import program
 
@@ -23,12 +24,19 @@ import foc_tf
 from foc_tf import build, files, picture, report, unsupervised
 from foc_tf import flags as foc_flags
 from foc_tf.data import pipeline, reading
+from foc_tf.data.images import ImageSet
 from foc_tf.review_data import keeping
 
 _OUTPUT = absl_flags.DEFINE_string("output", None, "Folder of the results; default the workdir.")
 
 
-def outputs(model, loader, count, indices, image_size):
+def outputs(
+    model: keras.Model,
+    loader: pipeline.Loader,
+    count: int,
+    indices: np.ndarray,
+    image_size: int,
+) -> dict[str, np.ndarray]:
     """Outputs of a model on some images of a set, in arrays over the whole set.
 
     Args:
@@ -50,7 +58,12 @@ def outputs(model, loader, count, indices, image_size):
     return result
 
 
-def name_clusters(model, image_set, loader, image_size):
+def name_clusters(
+    model: keras.Model,
+    image_set: ImageSet,
+    loader: pipeline.Loader,
+    image_size: int,
+) -> None:
     """Puts an unsupervised run's clusters into the order of the validation images' classes."""
     roles, reference = image_set.roles(), image_set.annotations.reference
     images = roles.val if len(roles.val) else roles.labeled
@@ -59,7 +72,7 @@ def name_clusters(model, image_set, loader, image_size):
     unsupervised.name_outputs(model, clusters, reference[images])
 
 
-def versions():
+def versions() -> dict[str, str]:
     """Versions of what a result depends on."""
     return {
         "foc_tf": foc_tf.__version__,
@@ -70,7 +83,16 @@ def versions():
     }
 
 
-def write_results(folder, model, image_set, labels, loader, image_size, extra, kmeans_k=0):
+def write_results(
+    folder: str | pathlib.Path,
+    model: keras.Model,
+    image_set: ImageSet,
+    labels: np.ndarray,
+    loader: pipeline.Loader,
+    image_size: int,
+    extra: dict,
+    kmeans_k: int = 0,
+) -> tuple[dict, report.Scorer]:
     """Scores all images and writes report.json, predictions.csv and what a review needs.
 
     Args:
@@ -128,7 +150,7 @@ def _device():
     return f"{len(gpus)} GPU" if gpus else f"CPU {platform.processor() or platform.machine()}"
 
 
-def restore_flags(argv):
+def restore_flags(argv: Sequence[str]) -> pathlib.Path:
     """Sets the flags of a run from `<workdir>/flags.txt`; those on the command line win.
 
     Raises:
@@ -146,7 +168,7 @@ def restore_flags(argv):
     return pathlib.Path(workdir)
 
 
-def main():
+def main() -> None:
     """The program."""
     workdir = restore_flags(sys.argv)
     f = absl_flags.FLAGS

@@ -7,6 +7,7 @@ The version is the next free whole number under the export folder; it appears th
 complete.
 """
 
+import pathlib
 import sys
 
 from foc_tf import program
@@ -49,7 +50,7 @@ _TFLITE = absl_flags.DEFINE_bool(
 )
 
 
-def load(workdir, precision):
+def load(workdir: pathlib.Path, precision: str) -> keras.Model:
     """The best model of a workdir, computing in `precision`: float32, bfloat16 or float16."""
     before = keras.mixed_precision.global_policy()
     keras.mixed_precision.set_global_policy(
@@ -61,13 +62,13 @@ def load(workdir, precision):
         keras.mixed_precision.set_global_policy(before)
 
 
-def largest_difference(values, exact):
+def largest_difference(values: dict[str, np.ndarray], exact: dict[str, np.ndarray]) -> float:
     """Largest difference of two models' probabilities on the same images."""
     probs = [name for name in exact if name.endswith("_probs")]
     return max(float(np.abs(values[name] - exact[name]).max()) for name in probs)
 
 
-def main():
+def main() -> None:
     """The program."""
     workdir = evaluate.restore_flags(sys.argv)
     f = absl_flags.FLAGS

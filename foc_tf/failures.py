@@ -1,6 +1,9 @@
 """When training cannot go on: a loss that is not finite, or all images in one cluster."""
 
 import math
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 # Mean share of a batch in the largest cluster of the best-spread copy that counts as a collapse.
 _COLLAPSED = 0.999
@@ -10,7 +13,7 @@ class TrainingFailed(RuntimeError):
     """Training cannot go on (not finite, collapsed); the message says what to try."""
 
 
-def check_finite(logs, when, kept):
+def check_finite(logs: Mapping[str, float], when: str, kept: str | pathlib.Path) -> None:
     """Raises TrainingFailed if a value is not finite.
 
     Args:
@@ -26,7 +29,7 @@ def check_finite(logs, when, kept):
             )
 
 
-def of_batch(feed, block, step):
+def of_batch(feed: Any, block: Any, step: int) -> str:
     """Words on batch `step` of a run: whether its pixels are to blame for a loss.
 
     Args:
@@ -41,7 +44,9 @@ def of_batch(feed, block, step):
     return f"batch {step} of the run, pixels that are no numbers: {', '.join(images[:5])}{more}"
 
 
-def check_spread(logs, heads, when, kept):
+def check_spread(
+    logs: Mapping[str, float], heads: Sequence[str], when: str, kept: str | pathlib.Path
+) -> None:
     """Raises TrainingFailed if a trained head has put all images into one cluster.
 
     Args:

@@ -2,6 +2,7 @@
 
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -26,7 +27,7 @@ class EvaluationView(keras.layers.Layer):
       ValueError: if `channels` is another number.
     """
 
-    def __init__(self, load_size, image_size, channels=3, **kwargs):
+    def __init__(self, load_size: int, image_size: int, channels: int = 3, **kwargs: Any) -> None:
         """See the class."""
         super().__init__(**kwargs)
         if channels not in (1, 3):

@@ -1,11 +1,16 @@
 """Where the batches of each stage come from: pixels, or kept features of a frozen backbone."""
 
+from collections.abc import Callable, Iterable, Sequence
+
+import keras
 import numpy as np
 import tensorflow as tf
 
 from foc_tf.data import frozen, pipeline
+from foc_tf.data.batches import BatchSampler
 from foc_tf.distribution import distribute
-from foc_tf.views import stage_views
+from foc_tf.stages import Block, Stage
+from foc_tf.views import View, stage_views
 
 
 class Feed:
@@ -26,55 +31,56 @@ class Feed:
 
     def __init__(
         self,
-        samplers,
-        views,
-        loader,
-        image_size,
-        strategy,
-        augment_on="host",
-        frozen_views=0,
-        gigabytes=2.0,
-        names=None,
-    ):
+        samplers: Sequence[BatchSampler],
+        views: Sequence[View],
+        loader: pipeline.Loader,
+        image_size: int,
+        strategy: tf.distribute.Strategy,
+        augment_on: str = "host",
+        frozen_views: int = 0,
+        gigabytes: float = 2.0,
+        names: Sequence[str] | np.ndarray | None = None,
+    ) -> None:
         """See the class."""
         self.samplers, self.views, self.loader = samplers, views, loader
         self.image_size, self.strategy, self.augment_on = image_size, strategy, augment_on
         self.frozen_views, self.gigabytes = frozen_views, gigabytes
-        self.names, self._kept = names, {}
+        self.names = names
+        self._kept: dict[int, dict[str, np.ndarray]] = {}
 
     def _views(self, block):
         views = stage_views(self.views, block.stage)
         # Images of another class take part in the clusters' loss alone.
         return [v for v in views if "over" in block.heads or v.partner != "other_class"]
 
-    def steps_per_epoch(self, block):
+    def steps_per_epoch(self, block: Block) -> int:
         """Batches of an epoch of a `stages.Block`."""
         return self.samplers[block.stage_index].steps_per_epoch
 
-    def keeps_features(self, stage):
+    def keeps_features(self, stage: Stage) -> bool:
         """Whether the stage's images pass the backbone once, when it begins."""
         return bool(self.frozen_views) and not stage.train_backbone
 
-    def shows_neighbors(self, block):
+    def shows_neighbors(self, block: Block) -> bool:
         """Whether a view shows neighbours, so that `set_neighbors` comes before `batches`."""
         return any(view.partner == "neighbor" for view in self._views(block))
 
-    def pool(self, block):
+    def pool(self, block: Block) -> np.ndarray:
         """[P] int64, the images that the block draws from."""
         return self.samplers[block.stage_index].pool
 
-    def set_neighbors(self, block, neighbors):
+    def set_neighbors(self, block: Block, neighbors: np.ndarray) -> None:
         """Says which images of the `pool` are near: [P, n] int places in it."""
         self.samplers[block.stage_index].neighbors = neighbors
 
-    def augment(self, block):
+    def augment(self, block: Block) -> Callable[[dict], dict] | None:
         """Function that augments a batch where the model runs; None where the host has done it."""
         if self.augment_on == "host" or self.keeps_features(block.stage):
             return None
         views, seed = self._views(block), self.samplers[block.stage_index].seed
         return lambda batch: pipeline.augmented(batch, views, seed, self.image_size)
 
-    def batches(self, model, block, step):
+    def batches(self, model: keras.Model, block: Block, step: int) -> Iterable:
         """Dataset for `model.fit` from a step of the run on.
 
         Raises:
@@ -96,13 +102,14 @@ class Feed:
 
         return distribute(self.strategy, make)
 
-    def not_finite(self, block, step):
+    def not_finite(self, block: Block, step: int) -> list[str]:
         """Names of the images that show a pixel that is no number in batch `step` of the run."""
         if self.keeps_features(block.stage):
             return []
         views, sampler = self._views(block), self.samplers[block.stage_index]
         made = pipeline.training_batches(sampler, views, self.loader, self.image_size, step)
-        batch, rows, found = next(iter(made)), sampler.batch(step), []
+        batch, rows = next(iter(made)), sampler.batch(step)
+        found: list[int] = []
         for view in views:
             images = rows[view.partner][:: sampler.repetitions if view.each_draw else 1]
             bad = ~np.isfinite(batch[view.name].numpy()).all(axis=(1, 2, 3))
@@ -131,7 +138,9 @@ class Feed:
             }
         return self._kept[block.stage_index]
 
-    def passes(self, block, begins, alternate_steps=0, passes_per_view=1.0):
+    def passes(
+        self, block: Block, begins: bool, alternate_steps: int = 0, passes_per_view: float = 1.0
+    ) -> int:
         """Images that pass the backbone in an epoch.
 
         Args:

@@ -13,6 +13,8 @@ import pathlib
 import re
 import shutil
 import socket
+from collections.abc import Iterator
+from typing import IO, Any
 
 from foc_tf.spreadsheets import safe
 
@@ -22,13 +24,15 @@ _HOST = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())
 _TEMPORARY = re.compile(rf"\..+\.{_HOST}\.(\d+)\.tmp")
 
 
-def temporary_of(path):
+def temporary_of(path: pathlib.Path) -> pathlib.Path:
     """Name beside `path` under which this process writes it."""
     return path.with_name(f".{path.name}.{_HOST}.{os.getpid()}.tmp")
 
 
 @contextlib.contextmanager
-def replacing(path, mode="wb", needed=None):
+def replacing(
+    path: str | pathlib.Path, mode: str = "wb", needed: int | None = None
+) -> Iterator[IO]:
     """Opens a temporary file beside `path` and renames it to `path` if the block succeeds.
 
     Args:
@@ -43,7 +47,7 @@ def replacing(path, mode="wb", needed=None):
     temporary = temporary_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, mode, **({} if "b" in mode else {"encoding": "utf-8"})) as file:
+        with open(temporary, mode, encoding=None if "b" in mode else "utf-8") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -85,7 +89,7 @@ def _sync_folder(folder):
 
 
 @contextlib.contextmanager
-def new_folder(path):
+def new_folder(path: str | pathlib.Path) -> Iterator[pathlib.Path]:
     """A temporary folder beside `path` that gets its name if the block succeeds.
 
     Args:
@@ -108,7 +112,7 @@ def new_folder(path):
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def remove_leftovers(folder, pattern="**/.*.tmp"):
+def remove_leftovers(folder: str | pathlib.Path, pattern: str = "**/.*.tmp") -> None:
     """Removes temporary files and folders of this host's processes that are gone.
 
     What has this process's own number counts too: a container's first process has the number of the
@@ -143,14 +147,14 @@ def _runs(process):
     return True
 
 
-def write_json(path, value):
+def write_json(path: str | pathlib.Path, value: object) -> None:
     """Writes strict JSON (no NaN), atomically."""
     with replacing(path, "w") as file:
         json.dump(value, file, indent=1, allow_nan=False)
         file.write("\n")
 
 
-def write_csv(path, frame):
+def write_csv(path: str | pathlib.Path, frame: Any) -> None:
     """Writes a pandas table for people (`spreadsheets.safe`), atomically."""
     texts = frame.select_dtypes(exclude=["number", "bool"]).columns
     frame = frame.assign(**{name: frame[name].map(safe) for name in texts})
@@ -160,7 +164,7 @@ def write_csv(path, frame):
         )
 
 
-def read_text(path):
+def read_text(path: str | pathlib.Path) -> str:
     """Text of a UTF-8 file; ValueError that names the file if it is none."""
     try:
         return pathlib.Path(path).read_text(encoding="utf-8")
@@ -168,7 +172,7 @@ def read_text(path):
         raise ValueError(f"{path}: damaged, not UTF-8 text ({error.reason}).") from None
 
 
-def read_json(path):
+def read_json(path: str | pathlib.Path) -> Any:
     """Reads JSON; ValueError that names the file if it is not."""
     try:
         return json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
@@ -177,12 +181,12 @@ def read_json(path):
         raise ValueError(f"{path}: not JSON ({error}).") from None
 
 
-def write_checked_json(path, value):
+def write_checked_json(path: str | pathlib.Path, value: dict) -> None:
     """Writes a dict as JSON with a checksum of its own, for `read_checked_json`."""
     write_json(path, value | {_CHECKSUM: _checksum(value)})
 
 
-def read_checked_json(path):
+def read_checked_json(path: str | pathlib.Path) -> dict:
     """What `write_checked_json` wrote; files without a checksum are taken as they are.
 
     Raises:

@@ -1,5 +1,9 @@
 """Every flag of the programs, grouped. Only programs import this; the library takes arguments."""
 
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from absl import flags
 
 from foc_tf import method_flags
@@ -172,13 +176,13 @@ RUN_ONLY = (
 CACHE = "cache"
 
 
-def given(modules=(__name__, method_flags.__name__)):
+def given(modules: Sequence[str] = (__name__, method_flags.__name__)) -> dict[str, Any]:
     """{name: value} of the flags of a run: those defined here and those of the methods."""
     defined = flags.FLAGS.flags_by_module_dict()
     return {flag.name: flag.value for module in modules for flag in defined[module]}
 
 
-def kmeans_k(f, k):
+def kmeans_k(f: Any, k: int) -> int:
     """Groups of k-means in the report.
 
     Args:
@@ -189,7 +193,7 @@ def kmeans_k(f, k):
     return f.kmeans_k or k or f.k
 
 
-def loading(f, workdir):
+def loading(f: Any, workdir: pathlib.Path) -> dict[str, Any]:
     """How images are loaded, for `data.pipeline.make_loader`.
 
     Args:
@@ -204,7 +208,7 @@ def loading(f, workdir):
     }
 
 
-def as_flagfile(values):
+def as_flagfile(values: Mapping[str, Any]) -> str:
     """Lines that --flagfile takes; flags without a value are left out."""
     lines = []
     for name in sorted(values):

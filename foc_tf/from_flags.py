@@ -4,18 +4,22 @@ Every function takes `f`, an object with the flags' values as attributes.
 """
 
 import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 
 from foc_tf import augment, build, loop, program, stages
 from foc_tf.data import batches
+from foc_tf.data.images import ImageSet
 from foc_tf.methods import METHODS
+from foc_tf.views import View
 
 CHANNELS = {"rgb": 3, "grey": 1, "sobel": 3, "sobel_rgb": 3}
 
 
-def check_method_flags(flag_values):
+def check_method_flags(flag_values: Mapping[str, Any]) -> None:
     """A flag of another method is an error: it would silently do nothing.
 
     Raises:
@@ -46,7 +50,7 @@ def _is_set(flag):
     return flag.present and flag.value != flag.default
 
 
-def make_stages(f):
+def make_stages(f: Any) -> Sequence[stages.Stage]:
     """The stages that the flags ask for, in the method's own form."""
     method = METHODS[f.method]
     result = stages.warm_up_stages(
@@ -63,7 +67,7 @@ def make_stages(f):
     return method.schedule(result)
 
 
-def make_schedule(f):
+def make_schedule(f: Any) -> loop.Schedule:
     """How epochs follow each other, as the flags ask for."""
     alternates = "alternate_epochs" in METHODS[f.method].hyperparameters
     if f.alternate_steps < 0:
@@ -78,7 +82,7 @@ def make_schedule(f):
     )
 
 
-def make_views(f, model):
+def make_views(f: Any, model: keras.Model) -> tuple[View, ...]:
     """The method's views, with its own recipes where the flags say nothing."""
     result = []
     for view in model.views:
@@ -98,13 +102,13 @@ _MODEL_FLAGS = (
 )
 
 
-def has_clusters(f):
+def has_clusters(f: Any) -> bool:
     """Whether the method has overclustering heads: its own, or those of --over_head."""
     names = METHODS[f.method].hyperparameters
     return "k" in names and ("over_head" not in names or bool(f.over_head))
 
 
-def make_hyperparameters(f, labels, num_classes):
+def make_hyperparameters(f: Any, labels: np.ndarray, num_classes: int) -> dict[str, Any]:
     """{name: value} of the model's arguments that are flags; a flag of None leaves the default.
 
     Args:
@@ -124,7 +128,7 @@ def make_hyperparameters(f, labels, num_classes):
     return values
 
 
-def make_model(f, num_classes, labels):
+def make_model(f: Any, num_classes: int, labels: np.ndarray) -> keras.Model:
     """The compiled model that the flags ask for."""
     model = build.build_model(
         f.method,
@@ -142,12 +146,20 @@ def make_model(f, num_classes, labels):
     return model
 
 
-def make_samplers(f, image_set, labels, replicas, run_stages):
+def make_samplers(
+    f: Any,
+    image_set: ImageSet,
+    labels: np.ndarray,
+    replicas: int,
+    run_stages: Sequence[stages.Stage],
+) -> list[batches.BatchSampler]:
     """The batch sampler of each stage; warns where the batch is small for k."""
     uses_unlabeled = "unlabeled_ratio" in METHODS[f.method].hyperparameters
     roles = image_set.roles()
     certain_train = np.setdiff1d(roles.labeled, np.flatnonzero(labels >= 0))
-    unlabeled = np.union1d(roles.unlabeled, certain_train) if uses_unlabeled else []
+    unlabeled: Sequence[int] | np.ndarray = []
+    if uses_unlabeled:
+        unlabeled = np.union1d(roles.unlabeled, certain_train)
     if has_clusters(f) and f.batch_size < 2 * f.k * f.repetitions and f.repetitions > 1:
         program.log(
             f"note: batch_size {f.batch_size} is below 2 x k x repetitions = "

@@ -1,6 +1,7 @@
 """Heads: S copies of one classifier, computed together."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -53,8 +54,14 @@ class MultiHead(keras.layers.Layer):
     """
 
     def __init__(
-        self, num_outputs, num_sub_heads=5, hidden_units=0, seed=None, name=None, **kwargs
-    ):
+        self,
+        num_outputs: int,
+        num_sub_heads: int = 5,
+        hidden_units: int = 0,
+        seed: int | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         """See the class."""
         super().__init__(name=name, **kwargs)
         for key, value in (("num_outputs", num_outputs), ("num_sub_heads", num_sub_heads)):

@@ -1,6 +1,7 @@
 """k-means on a network's features: groups that any method has, whatever its heads."""
 
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 
@@ -10,7 +11,7 @@ MAX_EXACT = 5000
 _RESTARTS, _RESTARTS_LARGE = 10, 3
 
 
-def fit(features, k, seed=0):
+def fit(features: np.ndarray, k: int, seed: int = 0) -> Callable[[np.ndarray], np.ndarray]:
     """Finds k groups of images by the direction of their features.
 
     The best of 10 starts of Lloyd's algorithm on features of length 1; above `MAX_EXACT` images of
@@ -52,7 +53,7 @@ def fit(features, k, seed=0):
     return groups
 
 
-def directions(features):
+def directions(features: np.ndarray) -> np.ndarray:
     """[N, F] features scaled to length 1; zeros stay zeros."""
     features = np.asarray(features, np.float32)
     lengths = np.linalg.norm(features, axis=1, keepdims=True)

@@ -1,11 +1,13 @@
 """What all methods do with labels: the mean over the labelled rows, weights of the classes."""
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 from foc_tf.distribution import global_mean
 
 
-def mean_over(rows, chosen):
+def mean_over(rows: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
     """Mean over the chosen rows of the *global* batch and over all sub-heads.
 
     Args:
@@ -20,7 +22,9 @@ def mean_over(rows, chosen):
     return tf.math.divide_no_nan(tf.reduce_mean(chosen[:, None] * rows), share)
 
 
-def class_weights(kind, class_shares, num_classes):
+def class_weights(
+    kind: str, class_shares: Sequence[float] | None, num_classes: int
+) -> list[float] | None:
     """Weights of the classes in the cross-entropy.
 
     Args:
@@ -42,7 +46,7 @@ def class_weights(kind, class_shares, num_classes):
     return [1.0 / (num_classes * s) for s in checked_shares(class_shares, num_classes)]
 
 
-def checked_shares(class_shares, num_classes):
+def checked_shares(class_shares: Sequence[float] | None, num_classes: int) -> list[float]:
     """The shares of the classes among the labelled images as C floats.
 
     Raises:

@@ -11,17 +11,18 @@ import os
 import pathlib
 import socket
 import time
+from collections.abc import Callable, Iterator
 
 try:
     import fcntl
 except ImportError:  # Windows: there the file alone decides
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 NAME = "lock"
 
 
 @contextlib.contextmanager
-def held(folder, log=print):
+def held(folder: str | pathlib.Path, log: Callable[[str], object] = print) -> Iterator[None]:
     """Holds the lock of a folder for the block.
 
     Args:

@@ -8,13 +8,19 @@ import dataclasses
 import math
 import pathlib
 import time
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import keras
+import numpy as np
 import pandas as pd
 import tensorflow as tf
 
 from foc_tf import checkpoints, failures, files, stopping
 from foc_tf.epochs import Epochs
-from foc_tf.stages import blocks, learning_rate_at
+from foc_tf.feeding import Feed
+from foc_tf.stages import Block, Stage, blocks, learning_rate_at
+from foc_tf.summaries import EpochWriter
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,18 +56,18 @@ class Run:
 
     def __init__(
         self,
-        model,
-        feed,
-        stages,
-        schedule,
-        validate,
-        workdir,
-        details,
-        features=None,
-        summaries=None,
-        verbose=2,
-        keeps_steps=True,
-    ):
+        model: keras.Model,
+        feed: Feed,
+        stages: Sequence[Stage],
+        schedule: Schedule,
+        validate: Callable[[], dict[str, float]],
+        workdir: str | pathlib.Path,
+        details: dict,
+        features: Callable[[np.ndarray], np.ndarray] | None = None,
+        summaries: EpochWriter | None = None,
+        verbose: int = 2,
+        keeps_steps: bool = True,
+    ) -> None:
         """See the class."""
         self.model, self.feed, self.stages, self.schedule = model, feed, stages, schedule
         self.validate, self.workdir = validate, pathlib.Path(workdir)
@@ -71,10 +77,12 @@ class Run:
         turns = 0 if schedule.alternate_steps else schedule.alternate_epochs
         self.blocks = blocks(stages, model.head_names, turns)
         self.total_epochs = self.blocks[-1].end_epoch
-        self.history, self.best, self.stopped_stages = [], None, []
-        self.begun = None  # an epoch that was stopped in its middle, see `save_step`
+        self.history: list[dict] = []
+        self.best: dict | None = None
+        self.stopped_stages: list[int] = []
+        self.begun: dict | None = None  # an epoch that was stopped in its middle, see `save_step`
 
-    def resume(self, workdir=None):
+    def resume(self, workdir: str | pathlib.Path | None = None) -> tuple[int, list[str]]:
         """Loads the newest checkpoint, if any; returns (epochs done, damaged files).
 
         Args:
@@ -88,7 +96,7 @@ class Run:
         self.stopped_stages, self.begun = state["stopped_stages"], state.get("begun")
         return state["epoch"], damaged
 
-    def run(self, epochs_done=0):
+    def run(self, epochs_done: int = 0) -> None:
         """Trains what is left.
 
         Raises:
@@ -154,7 +162,7 @@ class Run:
         checkpoints.save_neighbors(self.workdir / "checkpoints", index, neighbors)
         return neighbors
 
-    def losses_so_far(self, block):
+    def losses_so_far(self, block: Block) -> list[float]:
         """Training losses of this stage's earlier epochs that trained the same heads."""
         return [
             row["loss"]
@@ -162,7 +170,7 @@ class Run:
             if row["stage_index"] == block.stage_index and row["heads"] == "+".join(block.heads)
         ]
 
-    def learning_rate(self, block, epoch):
+    def learning_rate(self, block: Block, epoch: int) -> float:
         """Learning rate of an epoch (counted over the run)."""
         return learning_rate_at(
             block.stage,
@@ -176,7 +184,7 @@ class Run:
         """First epoch of the block's stage."""
         return sum(stage.epochs for stage in self.stages[: block.stage_index])
 
-    def check_epoch(self, block, epoch, logs):
+    def check_epoch(self, block: Block, epoch: int, logs: dict[str, float]) -> dict[str, float]:
         """Scores on the validation images of an epoch just trained, where it has any.
 
         Raises:
@@ -186,7 +194,9 @@ class Run:
         last = epoch + 1 == self.total_epochs
         return self.validate() if last or (epoch + 1) % self.schedule.evaluate_every == 0 else {}
 
-    def end_epoch(self, block, epoch, logs, seconds):
+    def end_epoch(
+        self, block: Block, epoch: int, logs: dict[str, float], seconds: float
+    ) -> dict[str, Any]:
         """Writes history and checkpoint of an epoch just trained; returns its row."""
         row = {
             "epoch": epoch,
@@ -209,7 +219,7 @@ class Run:
             self.summaries.write(row)
         return row
 
-    def save_step(self, block, epoch, step, seconds):
+    def save_step(self, block: Block, epoch: int, step: int, seconds: float) -> None:
         """Writes a checkpoint inside an epoch, after `step` of its steps and some seconds."""
         tracked = {
             metric.name: [float(tf.convert_to_tensor(v)) for v in (metric.total, metric.count)]
@@ -222,12 +232,14 @@ class Run:
         rest = {"history": self.history, "best": self.best, "stopped_stages": self.stopped_stages}
         checkpoints.save(self.workdir / "checkpoints", self.model, state | rest)
 
-    def images(self, block, epoch):
+    def images(self, block: Block, epoch: int) -> int:
         """Images that pass a backbone in an epoch of the block."""
         begins, turns = epoch == self._start(block), self.schedule.alternate_steps
         return self.feed.passes(block, begins, turns, self.model.passes_per_view)
 
-    def check(self, block, epoch, logs, step=None):
+    def check(
+        self, block: Block, epoch: int, logs: dict[str, float], step: int | None = None
+    ) -> None:
         """Raises TrainingFailed if a loss is not finite or a trained head has collapsed."""
         kept, within = self.workdir / "checkpoints", f"step {step} of " if step else ""
         when = f"{within}epoch {epoch + 1} ({block.stage.name})"

@@ -5,6 +5,8 @@ head at once, and over the *global* batch: what needs the whole batch is reduced
 before a logarithm is taken.
 """
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -197,7 +199,7 @@ class MutualInformation(keras.losses.Loss):
     `y_true` is the first view's [B, K] or [B, S, K] probabilities, `y_pred` the second view's.
     """
 
-    def __init__(self, name="mutual_information", **kwargs):
+    def __init__(self, name: str = "mutual_information", **kwargs: Any) -> None:
         """Takes `keras.losses.Loss`'s arguments."""
         super().__init__(name=name, **kwargs)
 
@@ -210,7 +212,7 @@ class MutualInformation(keras.losses.Loss):
 class InverseCrossEntropy(keras.losses.Loss):
     """CE^-1 for `compile(loss=...)`: `y_pred` should avoid the clusters of `y_true` ([..., K])."""
 
-    def __init__(self, name="inverse_cross_entropy", **kwargs):
+    def __init__(self, name: str = "inverse_cross_entropy", **kwargs: Any) -> None:
         """Takes `keras.losses.Loss`'s arguments."""
         super().__init__(name=name, **kwargs)
 
@@ -227,7 +229,7 @@ class TripletInverseCrossEntropy(keras.losses.Loss):
     probabilities [B, 3, K] or [B, 3, S, K]: the image, one of its class, one of another class.
     """
 
-    def __init__(self, name="triplet_inverse_cross_entropy", **kwargs):
+    def __init__(self, name: str = "triplet_inverse_cross_entropy", **kwargs: Any) -> None:
         """Takes `keras.losses.Loss`'s arguments."""
         super().__init__(name=name, **kwargs)
 
@@ -250,7 +252,9 @@ class InBatchInverseCrossEntropy(keras.losses.Loss):
       name: of the loss.
     """
 
-    def __init__(self, num_classes, name="in_batch_inverse_cross_entropy", **kwargs):
+    def __init__(
+        self, num_classes: int, name: str = "in_batch_inverse_cross_entropy", **kwargs: Any
+    ) -> None:
         """See the class; takes `keras.losses.Loss`'s arguments too."""
         super().__init__(name=name, **kwargs)
         self.num_classes = num_classes
@@ -271,7 +275,7 @@ class PartialCrossEntropy(keras.losses.Loss):
     `y_true` is [B] class ids, -1 = unlabelled; `y_pred` [B, C] or [B, S, C] probabilities.
     """
 
-    def __init__(self, name="partial_cross_entropy", **kwargs):
+    def __init__(self, name: str = "partial_cross_entropy", **kwargs: Any) -> None:
         """Takes `keras.losses.Loss`'s arguments."""
         super().__init__(name=name, **kwargs)
 

@@ -1,5 +1,7 @@
 """MixUp of Zhang et al. (2018), as MixMatch has it: every row is mixed with one of all rows."""
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 from foc_tf.distribution import global_rows, num_replicas, replica_id
@@ -27,7 +29,9 @@ class Mix:
       V tensors [B, ...].
     """
 
-    def __init__(self, seed, alpha, num_views, rows):
+    def __init__(
+        self, seed: tf.Tensor, alpha: float, num_views: int, rows: tf.Tensor | int
+    ) -> None:
         """See the class."""
         total = num_views * num_replicas() * rows
         seeds = tf.random.experimental.stateless_split(seed, 3)
@@ -45,7 +49,7 @@ class Mix:
         """[V, B] of this replica's rows from [V R B] in the order view, replica, row."""
         return tf.reshape(values, (num_views, num_replicas(), rows))[:, replica_id()]
 
-    def __call__(self, views):
+    def __call__(self, views: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """See the class."""
         everywhere = tf.concat([global_rows(view) for view in views], axis=0)
         mixed = []

@@ -5,16 +5,18 @@ A method subclasses `SemiSupervisedModel` and says four things: `views` (what th
 """
 
 import itertools
+from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
 
 from foc_tf import keras_compat, labeled_loss
-from foc_tf import stages as stages_lib
 from foc_tf.distribution import num_replicas
 from foc_tf.dropout import dropout
 from foc_tf.heads import MultiHead, projection_head
-from foc_tf.passes import features_of, zero_of
+from foc_tf.passes import check_statistics, features_of, of_each_view, zero_of
+from foc_tf.stages import Stage
+from foc_tf.views import View
 
 
 class SemiSupervisedModel(keras.Model):
@@ -45,55 +47,50 @@ class SemiSupervisedModel(keras.Model):
       ValueError: if `batch_statistics` or `class_weights` is another word or lacks shares.
     """
 
-    views = ()
-    loss_names = ()
-    hyperparameters = ()
+    views: tuple[View, ...] = ()
+    loss_names: tuple[str, ...] = ()
+    hyperparameters: tuple[str, ...] = ()
     images_per_view = 1  # images that the backbone sees of each; their features side by side
     passes_per_view = 1.0  # how often a view's rows pass a backbone in a step
 
     def __init__(
         self,
-        backbone,
-        k_gt,
-        k=0,
-        num_sub_heads=5,
-        hidden_units=0,
-        over_hidden_units=None,
-        dropout=0.5,
-        seed=0,
-        batch_statistics="shared",
-        class_weights="none",
-        class_shares=None,
-        projection_units=0,
-        name=None,
-    ):
+        backbone: keras.Model,
+        k_gt: int,
+        k: int = 0,
+        num_sub_heads: int = 5,
+        hidden_units: int = 0,
+        over_hidden_units: int | None = None,
+        dropout: float = 0.5,
+        seed: int = 0,
+        batch_statistics: str = "shared",
+        class_weights: str = "none",
+        class_shares: Sequence[float] | None = None,
+        projection_units: int = 0,
+        name: str | None = None,
+    ) -> None:
         """See the class."""
-        if batch_statistics not in ("shared", "per_view"):
-            raise ValueError(
-                f"batch_statistics: expected shared or per_view, found {batch_statistics!r}."
-            )
+        check_statistics(batch_statistics)
         super().__init__(name=name)
-        self.batch_statistics = batch_statistics
         self.class_weights = labeled_loss.class_weights(class_weights, class_shares, k_gt)
-        self.recipe = None  # build.build_model's arguments, where it made the model
-        self.backbone, self.k_gt, self.k = backbone, k_gt, k
-        self.num_sub_heads, self.dropout, self.seed = num_sub_heads, dropout, seed
+        self.recipe: dict | None = None  # build.build_model's arguments, where it made the model
+        self.backbone, self.k_gt, self.k, self.num_sub_heads = backbone, k_gt, k, num_sub_heads
+        self.dropout, self.seed, self.batch_statistics = dropout, seed, batch_statistics
         self.normal_head = MultiHead(k_gt, num_sub_heads, hidden_units, seed, name="normal_head")
         self.over_head = None
         if k:
             units = hidden_units if over_hidden_units is None else over_hidden_units
             self.over_head = MultiHead(k, num_sub_heads, units, seed + 1000, name="over_head")
-        self.projection_head = None
+        self.projection_head: keras.Model = None
         if projection_units:
             width = backbone.output_shape[-1] // self.images_per_view
             self.projection_head = projection_head(width, projection_units, seed + 2000)
         if num_replicas() > 1:
             keras_compat.synchronize_batch_norm(backbone)
-        self._train_functions = {}
+        self._train_functions: dict[tuple, Callable] = {}
         self._stage_index, self._turn_steps, self._stage_steps = 0, 0, 0
-        self._augment = None
-        self.stage = stages_lib.Stage("fine_tune", 1, 1e-4)
-        self.active_heads = self.head_names
+        self._augment: Callable[[dict], dict] | None = None
+        self.stage, self.active_heads = Stage("fine_tune", 1, 1e-4), self.head_names
         of_clusters = ("over_mi", "over_ice") if k else ()
         tracked = dict.fromkeys(("loss", *self.loss_names, *of_clusters))
         self.trackers = {name: keras.metrics.Mean(name=name) for name in tracked}
@@ -102,38 +99,46 @@ class SemiSupervisedModel(keras.Model):
         SemiSupervisedModel.call(self, tf.zeros((1, *backbone.input_shape[1:])))
         self.built = True
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """The recipe that `build.build_model` takes; None for a backbone of the caller's own."""
         return {"recipe": self.recipe}
 
     @property
-    def served_backbone(self):
+    def served_backbone(self) -> keras.Model:
         """The backbone whose features `call` gives in inference."""
         return self.backbone
 
     @property
-    def head_names(self):
+    def head_names(self) -> tuple[str, ...]:
         """("normal",) or ("normal", "over")."""
         return ("normal",) if self.over_head is None else ("normal", "over")
 
     @property
-    def metrics(self):
+    def metrics(self) -> list:
         """What `fit` resets at the start of an epoch: a mean of every loss and cluster share."""
         return [*self.trackers.values(), *self.largest.values()]
 
-    def compute_losses(self, batch, training):
+    def compute_losses(self, batch: dict[str, tf.Tensor], training: bool) -> dict[str, tf.Tensor]:
         """The method's losses of one batch: {name of `loss_names`: scalar}, already weighted."""
         raise NotImplementedError(f"{type(self).__name__} does not say its losses.")
 
     @classmethod
-    def schedule(cls, stages):
+    def schedule(cls, stages: Sequence[Stage]) -> Sequence[Stage]:
         """The method's own form of the stages that the flags ask for; here as they are."""
         return stages
 
-    def after_step(self):
+    def after_step(self) -> None:
         """What a method does at the end of every training step, on each replica; here nothing."""
 
-    def set_stage(self, stage, heads=None, index=0, turn_steps=0, steps=0, augment=None):
+    def set_stage(
+        self,
+        stage: Stage,
+        heads: Sequence[str] | None = None,
+        index: int = 0,
+        turn_steps: int = 0,
+        steps: int = 0,
+        augment: Callable[[dict], dict] | None = None,
+    ) -> None:
         """Says what is trained from now on.
 
         Keras bakes Python values into the compiled step, so every (stage, heads) has a step of its
@@ -149,17 +154,15 @@ class SemiSupervisedModel(keras.Model):
           augment: function of a batch as it was loaded that gives its views; None if they come
             augmented.
         """
-        self._augment = augment
         self.stage, self._stage_index, self._turn_steps = stage, index, turn_steps
-        self._stage_steps = steps
+        self._stage_steps, self._augment = steps, augment
         self.active_heads = tuple(heads or self.head_names)
 
     def _stage_key(self):
-        stage = self.stage
-        of_stage = (self._stage_index, self._stage_steps, stage.train_backbone, stage.use_labels)
-        return (*of_stage, self.active_heads, self._augment is None)
+        shown = (self.stage.train_backbone, self.stage.use_labels, self._augment is None)
+        return (self._stage_index, self._stage_steps, self.active_heads, *shown)
 
-    def make_train_function(self, force=False):
+    def make_train_function(self, force: bool = False) -> Callable:
         """What `fit` calls for every step: Keras's own, or one for each kind of head in turn."""
         heads = self.active_heads
         if not self._turn_steps or len(heads) < 2:
@@ -171,9 +174,8 @@ class SemiSupervisedModel(keras.Model):
         def in_turn(iterator):
             turn = next(done) // self._turn_steps
             self.active_heads = (heads[::-1][turn % len(heads)],)
-            step = self._compiled_step(False)
-            try:
-                return step(iterator)  # the first call of each traces it, with its heads active
+            try:  # the first call of each traces it, with its heads active
+                return self._compiled_step(False)(iterator)
             finally:
                 self.active_heads = heads
 
@@ -185,11 +187,12 @@ class SemiSupervisedModel(keras.Model):
         if force or key not in self._train_functions:
             called = getattr(self, "train_function", None)
             super().make_train_function(force=True)
-            self._train_functions[key] = self.train_function
-            self.train_function = called
+            self._train_functions[key], self.train_function = self.train_function, called
         return self._train_functions[key]
 
-    def compile(self, optimizer="adam", **kwargs):
+    def compile(
+        self, optimizer: str | keras.optimizers.Optimizer = "adam", **kwargs: object
+    ) -> None:
         """`keras.Model.compile` without a loss: the method has its own."""
         super().compile(optimizer=optimizer, **kwargs)
         self._train_functions = {}
@@ -198,12 +201,12 @@ class SemiSupervisedModel(keras.Model):
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """All is built; Keras 3 would reduce a batch, which several workers cannot of a dict."""
 
-    def extract(self, images, training=False):
+    def extract(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
         """[B, H, W, C] images to [B, F] float32 features."""
         live = bool(training) and self.stage.train_backbone
         return tf.cast(self.backbone(images, training=live), tf.float32)
 
-    def classify(self, features):
+    def classify(self, features: tf.Tensor) -> dict[str, tf.Tensor]:
         """[B, F] features to the dict of outputs."""
         outputs = {"normal_probs": self.normal_head(features)}
         if self.over_head is not None:
@@ -211,11 +214,11 @@ class SemiSupervisedModel(keras.Model):
         return outputs | {"features": features}
 
     @tf.autograph.experimental.do_not_convert
-    def call(self, inputs, training=False):
+    def call(self, inputs: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
         """[B, H, W, C] images in 0..255 to the dict of outputs; no dropout (see `forward`)."""
         return self.classify(self.extract(inputs, training))
 
-    def forward(self, batch, names, training):
+    def forward(self, batch: dict[str, tf.Tensor], names: list[str], training: bool) -> list[dict]:
         """Outputs of several views of a batch.
 
         Args:
@@ -232,15 +235,13 @@ class SemiSupervisedModel(keras.Model):
         features = features_of(views, lambda images: self.extract(images, training), separately)
         if training:
             features = dropout(features, self.dropout, len(names), self.step_seed())
-        outputs = self.classify(features)
-        split = {key: tf.split(value, len(names)) for key, value in outputs.items()}
-        return [{key: split[key][i] for key in split} for i in range(len(names))]
+        return of_each_view(self.classify(features), len(names))
 
-    def step_seed(self):
+    def step_seed(self) -> tf.Tensor:
         """[2] int32 seed of this step's random numbers, of the run's seed, stage and step."""
         return tf.stack([self.seed + 7919 * self._stage_index, tf.cast(self._step(), tf.int32)])
 
-    def ramped(self, share):
+    def ramped(self, share: float) -> tf.Tensor | float:
         """Factor that rises linearly from 0 to 1 over the first `share` of the stage's steps.
 
         Without a share, or where `set_stage` was not told the number of steps, it is 1.
@@ -251,15 +252,14 @@ class SemiSupervisedModel(keras.Model):
     def _step(self):
         return tf.convert_to_tensor(getattr(getattr(self, "optimizer", None), "iterations", 0))
 
-    def stage_variables(self):
+    def stage_variables(self) -> list:
         """Variables that the current stage trains."""
-        variables = list(self.backbone.trainable_variables) if self.stage.train_backbone else []
-        for head in self.active_heads:
-            variables += getattr(self, f"{head}_head").trainable_variables
-        return variables
+        heads = [getattr(self, f"{head}_head") for head in self.active_heads]
+        parts = [self.backbone, *heads] if self.stage.train_backbone else heads
+        return [variable for part in parts for variable in part.trainable_variables]
 
     @tf.autograph.experimental.do_not_convert
-    def train_step(self, data):
+    def train_step(self, data: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """One optimisation step on a batch dict."""
         if self._augment:
             data = self._augment(data)
@@ -275,18 +275,18 @@ class SemiSupervisedModel(keras.Model):
         return keras_compat.step_logs(self._means(losses, total))
 
     @tf.autograph.experimental.do_not_convert
-    def test_step(self, data):
+    def test_step(self, data: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """The same losses without training, for `evaluate`."""
         losses = self.compute_losses(data, training=False)
         return self._means(losses, tf.add_n(list(losses.values())))
 
-    def track_largest(self, head, probs):
+    def track_largest(self, head: str, probs: tf.Tensor) -> None:
         """Tracks the share of a batch in its largest cluster, of the sub-head that spreads best."""
         hard = tf.one_hot(tf.argmax(probs, axis=-1), probs.shape[-1])
         shares = tf.reduce_max(tf.reduce_mean(hard, axis=0), axis=-1)
         self.largest[head].update_state(tf.reduce_min(shares))
 
-    def epoch_results(self):
+    def epoch_results(self) -> dict[str, float]:
         """{name: float} of every loss and share that was tracked since the start of the epoch."""
         seen = [m for m in self.metrics if tf.convert_to_tensor(m.count) > 0]
         return {m.name: float(m.result()) for m in seen}

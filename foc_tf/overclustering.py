@@ -1,11 +1,14 @@
 """The overclustering heads' losses of FOC, for FOC and beside any other method."""
 
+from collections.abc import Sequence
+
+import keras
 import tensorflow as tf
 
 from foc_tf import losses
 
 
-def information_loss(probs):
+def information_loss(probs: Sequence[tf.Tensor]) -> tf.Tensor:
     """- I(p(x1), p(x2)) of two views, mean over the sub-heads (Eq. 2-3).
 
     Args:
@@ -17,7 +20,7 @@ def information_loss(probs):
     return -tf.reduce_mean(losses.mutual_information(probs[0], probs[1]))
 
 
-def in_batch_loss(probs, labels, num_classes):
+def in_batch_loss(probs: Sequence[tf.Tensor], labels: tf.Tensor, num_classes: int) -> tf.Tensor:
     """CE^-1 of both views' labelled rows against the batch's rows of other classes.
 
     Args:
@@ -34,7 +37,9 @@ def in_batch_loss(probs, labels, num_classes):
     return tf.reduce_mean(rows)
 
 
-def added_losses(model, outputs, labels):
+def added_losses(
+    model: keras.Model, outputs: Sequence[dict[str, tf.Tensor]], labels: tf.Tensor
+) -> dict[str, tf.Tensor]:
     """FOC's losses, each with weight 1, of the overclustering heads that another method was given.
 
     Args:

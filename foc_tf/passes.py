@@ -1,10 +1,20 @@
 """How the views of a batch pass the backbone: together or one by one, or not at all."""
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import tensorflow as tf
 
 
-def features_of(views, extract, separately):
+def check_statistics(word: str) -> None:
+    """Raises ValueError if the word for batch statistics is unknown."""
+    if word not in ("shared", "per_view"):
+        raise ValueError(f"batch_statistics: expected shared or per_view, found {word!r}.")
+
+
+def features_of(
+    views: Sequence[tf.Tensor], extract: Callable[[tf.Tensor], tf.Tensor], separately: bool
+) -> tf.Tensor:
     """Features of views, in the order of the views.
 
     Args:
@@ -28,7 +38,13 @@ def features_of(views, extract, separately):
     return tf.repeat(features, np.repeat(max(rows) // np.array(rows), rows), axis=0)
 
 
-def zero_of(batch):
+def of_each_view(outputs: dict[str, tf.Tensor], num_views: int) -> list[dict[str, tf.Tensor]]:
+    """Outputs of V * B rows, view by view, as V dicts of outputs of B rows."""
+    split = {key: tf.split(value, num_views) for key, value in outputs.items()}
+    return [{key: split[key][i] for key in split} for i in range(num_views)]
+
+
+def zero_of(batch: dict[str, tf.Tensor]) -> tf.Tensor:
     """0.0 if all floats of a batch are finite numbers, else NaN: to be added to its loss.
 
     ReLU makes 0 of NaN on a CPU, so that the loss alone stays finite while the moving statistics of

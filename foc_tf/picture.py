@@ -1,12 +1,22 @@
 """A contact sheet: one row of images for each cluster, the largest clusters first."""
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
 _GAP = 2  # pixels of white between images
 
 
-def contact_sheet(clusters, confidence, loader, rows=12, columns=14, images=None, side=48):
+def contact_sheet(
+    clusters: np.ndarray,
+    confidence: np.ndarray,
+    loader: Callable[[tf.Tensor], tf.Tensor],
+    rows: int = 12,
+    columns: int = 14,
+    images: np.ndarray | None = None,
+    side: int = 48,
+) -> bytes | None:
     """PNG bytes of the largest clusters' images, spread from the most to the least confident.
 
     Args:
@@ -34,7 +44,14 @@ def contact_sheet(clusters, confidence, loader, rows=12, columns=14, images=None
     return tf.io.encode_png(_tiles(lines, columns, side)).numpy()
 
 
-def cluster_grid(members, confidence, loader, rows=5, columns=8, side=48):
+def cluster_grid(
+    members: np.ndarray,
+    confidence: np.ndarray,
+    loader: Callable[[tf.Tensor], tf.Tensor],
+    rows: int = 5,
+    columns: int = 8,
+    side: int = 48,
+) -> np.ndarray:
     """[H, W, 3] uint8 grid of one cluster's most confident images.
 
     Args:
@@ -50,7 +67,7 @@ def cluster_grid(members, confidence, loader, rows=5, columns=8, side=48):
     return _tiles(lines, columns, side)
 
 
-def sprite(pixels, side=32):
+def sprite(pixels: np.ndarray, side: int = 32) -> np.ndarray:
     """[n * side, n * side, 3] uint8: images in a square of n = ceil(sqrt(N)) rows, as they come."""
     columns = max(1, int(np.ceil(np.sqrt(len(pixels)))))
     lines = [pixels[i : i + columns] for i in range(0, columns**2, columns)]

@@ -1,6 +1,8 @@
 """In how many bits the layers compute: as asked, or what a short probe finds faster here."""
 
+import pathlib
 import time
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,13 +16,15 @@ _ROUNDS = 3
 _FILE = "precision.json"
 
 
-def use(name):
+def use(name: str) -> None:
     """Sets Keras's policy: "none" is float32, else "bfloat16" or "float16" layers."""
     policy = "float32" if name == "none" else f"mixed_{name}"
     keras.mixed_precision.set_global_policy(policy)
 
 
-def probe(backbone, image_size, channels=3, inputs="pixels", rows=32):
+def probe(
+    backbone: str, image_size: int, channels: int = 3, inputs: str = "pixels", rows: int = 32
+) -> dict[str, float]:
     """Times training steps of a backbone on noise in float32 and in bfloat16.
 
     Args:
@@ -66,7 +70,7 @@ def _fastest(step):
     return min(times[1:])
 
 
-def of_run(workdir, *network):
+def of_run(workdir: pathlib.Path, *network: Any) -> dict[str, Any]:
     """What a run computes in: kept in `<workdir>/precision.json`, else measured now.
 
     Args:
@@ -86,6 +90,6 @@ def of_run(workdir, *network):
     return {"chosen": name, "seconds_of_a_step": seconds}
 
 
-def keep(workdir, choice):
+def keep(workdir: pathlib.Path, choice: dict[str, Any]) -> None:
     """Writes a choice of `of_run`, so that the run goes on as it began."""
     files.write_json(workdir / _FILE, choice)

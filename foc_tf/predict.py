@@ -73,7 +73,7 @@ flags.DEFINE_bool(
 )
 
 
-def main():
+def main() -> None:
     """The program."""
     f = FLAGS
     for name in ("model", "output"):

@@ -76,7 +76,7 @@ _define(
 )
 
 
-def main():
+def main() -> None:
     """The program."""
     f = FLAGS
     if not f.output:
@@ -85,7 +85,8 @@ def main():
         from foc_tf.data import tfds_reader
 
         name = f.source.removeprefix("tfds:")
-        f.source = str(tfds_reader.prepare(name, f.tfds_dir, f.beam_runner, f.beam_options))
+        folder = tfds_reader.prepare(name, f.tfds_dir, f.beam_runner, f.beam_options)
+        f.source = str(folder)  # type: ignore[assignment]
     tree, given = source_flags.open_source(f, f.format)
     kind = f.format if f.format != "auto" else guess(tree, given)
     options = source_flags.reader_options(f, kind, given)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable, Sequence
 
 # Before TensorFlow is imported: its CPU wheel reports missing GPU libraries as errors.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -17,12 +18,12 @@ class Failed(RuntimeError):
     """Ends a program with exit 1 and its message."""
 
 
-def log(message):
+def log(message: str) -> None:
     """One line to stderr."""
     print(message, file=sys.stderr, flush=True)
 
 
-def parse(argv, values=flags.FLAGS):
+def parse(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> None:
     """Parses flags into `values`; ends the program with exit 2 on a wrong one, 0 after help."""
     if values is flags.FLAGS:
         app.define_help_flags()
@@ -47,7 +48,11 @@ def parse(argv, values=flags.FLAGS):
         raise SystemExit(EXIT_USAGE)
 
 
-def run(main, values=flags.FLAGS, interrupted="nothing was left half written."):
+def run(
+    main: Callable[[], object],
+    values: flags.FlagValues = flags.FLAGS,
+    interrupted: str = "nothing was left half written.",
+) -> None:
     """Runs `main()`: ValueError -> exit 2, RuntimeError and OSError -> 1, Ctrl-C 130, SIGTERM 143.
 
     Args:

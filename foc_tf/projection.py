@@ -5,7 +5,7 @@ import numpy as np
 _ROWS = 8192
 
 
-def principal_components(features, count):
+def principal_components(features: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Projects features to the directions of their largest variance.
 
     Args:

@@ -9,19 +9,21 @@ import contextlib
 import csv
 import functools
 import pathlib
+from collections.abc import Sequence
+from typing import Any
 
 ENDING = ".array_record"
 TABLE = "records.csv"
 _COLUMNS = ["image", "file", "place"]
 
 
-def place_of(source):
+def place_of(source: str) -> tuple[str, int] | None:
     """(shard's path, place in it) of a source, None of an ordinary file."""
     stem, mark, place = source.rpartition(ENDING + "#")
     return (stem + ENDING, int(place)) if mark and place.isdecimal() else None
 
 
-def read(sources):
+def read(sources: Sequence[str]) -> list[bytes]:
     """The encoded images of members of shards and of ordinary files.
 
     Args:
@@ -34,7 +36,8 @@ def read(sources):
       OSError: if a file cannot be read.
       ValueError: if a shard is damaged or has no such place; names it.
     """
-    contents, wanted = [None] * len(sources), {}
+    contents: list = [None] * len(sources)
+    wanted: dict[str, list] = {}
     for position, source in enumerate(sources):
         if member := place_of(source):
             wanted.setdefault(member[0], []).append((position, member[1]))
@@ -90,15 +93,16 @@ class Writer:
       shard_bytes: a shard that has grown to this size is the last one's end.
     """
 
-    def __init__(self, folder, shard_bytes=2**30):
+    def __init__(self, folder: str | pathlib.Path, shard_bytes: int = 2**30) -> None:
         """See the class."""
         self._folder, self._limit, self._made = pathlib.Path(folder), shard_bytes, 0
-        self._shard, self._bytes, self._place, self._name = None, 0, 0, None
+        self._bytes, self._place, self._name = 0, 0, ""
+        self._shard: Any = None  # of array_record, which has no types
         self._file = open(self._folder / TABLE, "w", encoding="utf-8", newline="")  # noqa: SIM115
         self._table = csv.writer(self._file, lineterminator="\n")
         self._table.writerow(_COLUMNS)
 
-    def write(self, image, content):
+    def write(self, image: str, content: bytes) -> None:
         """Appends one image: its name in the data set and its encoded bytes."""
         if self._shard is None or self._bytes >= self._limit:
             self._next_shard()
@@ -117,14 +121,14 @@ class Writer:
         )
         self._made, self._bytes, self._place = self._made + 1, 0, 0
 
-    def close(self):
+    def close(self) -> None:
         """Ends the last shard and the table."""
         if self._shard:
             self._shard.close()
         self._file.close()
 
 
-def listing(folder):
+def listing(folder: pathlib.Path) -> dict[str, str]:
     """Where the images of a prepared dataset's shards lie.
 
     Args:
@@ -139,7 +143,8 @@ def listing(folder):
     path = folder / TABLE
     if not path.exists():
         return {}
-    found, counts = {}, {}
+    found: dict[str, str] = {}
+    counts: dict[str, int] = {}
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             rows = csv.reader(file)

@@ -5,6 +5,10 @@ of `val`; the scores of all copies stand beside it. k-means on the features, whe
 gives any method as many groups as clusters: it shows what more groups alone do.
 """
 
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -24,7 +28,9 @@ class Scorer:
       kmeans_k: groups of k-means among the images of a split; 0 leaves it out.
     """
 
-    def __init__(self, image_set, labels, outputs, kmeans_k=0):
+    def __init__(
+        self, image_set: Any, labels: np.ndarray, outputs: dict[str, np.ndarray], kmeans_k: int = 0
+    ) -> None:
         """See the class."""
         self.kmeans_k = kmeans_k
         self.image_set, self.labels, self.outputs = image_set, labels, outputs
@@ -57,9 +63,12 @@ class Scorer:
         accuracy = [s["accuracy"] if head == "normal" else s["train"]["accuracy"] for s in scores]
         return int(np.argmax(accuracy))
 
-    def split(self, images, reference, votes):
+    def split(
+        self, images: np.ndarray, reference: np.ndarray, votes: np.ndarray | None
+    ) -> dict[str, Any]:
         """Scores of some images against some reference: best copy of each head and all copies."""
-        result, copies = {"count": len(images)}, {}
+        result: dict[str, Any] = {"count": len(images)}
+        copies: dict[str, list] = {}
         for head in self.heads:
             count = self.outputs[f"{head}_probs"].shape[1]
             copies[head] = [self._sub_head(head, i, images, reference, votes) for i in range(count)]
@@ -85,13 +94,13 @@ class Scorer:
             votes,
         )
 
-    def images(self, split):
+    def images(self, split: str) -> np.ndarray:
         """[M] int, the images of one of `SPLITS`."""
         if split == "hidden":
             return np.setdiff1d(self.roles.labeled, self.train)
         return getattr(self.roles, split)
 
-    def splits(self):
+    def splits(self) -> dict[str, dict]:
         """{"val", "fuzzy", "test": scores or a reason}; `original` inside where there is one.
 
         "hidden", the training images whose labels `labels_per_class` hid, only where there are any.
@@ -111,7 +120,7 @@ class Scorer:
                 result[name]["original"] = self.split(known, original, None)
         return result
 
-    def predictions(self):
+    def predictions(self) -> pd.DataFrame:
         """One row an image: the columns of contract `predictions.csv`."""
         normal = self.outputs["normal_probs"][:, self.best["normal"]]
         classes = np.asarray([*self.image_set.classes, ""], object)  # -1 reads the empty name
@@ -135,7 +144,7 @@ class Scorer:
             table |= {"cluster": "", "cluster_prob": "", "cluster_class": ""}
         return pd.DataFrame(table | {f"prob_{c}": normal[:, i] for i, c in enumerate(classes[:-1])})
 
-    def cluster_classes(self):
+    def cluster_classes(self) -> np.ndarray:
         """[K] int class of each cluster by the labelled training images, -1 = no vote."""
         clusters = self.outputs["over_probs"][self.train, self.best["over"]].argmax(1)
         num_clusters = self.outputs["over_probs"].shape[2]
@@ -143,7 +152,7 @@ class Scorer:
             clusters, self.labels[self.train], num_clusters, len(self.image_set.classes)
         )
 
-    def usage(self, images=None):
+    def usage(self, images: np.ndarray | None = None) -> dict[str, dict]:
         """{head: `cluster_use.usage` of its best copy} on some images, all if None."""
         chosen = slice(None) if images is None else images
         return {
@@ -151,7 +160,7 @@ class Scorer:
             for head in self.heads
         }
 
-    def spread(self, images):
+    def spread(self, images: np.ndarray | None) -> dict[str, Any]:
         """{"over_used", "over_entropy" ...}: the numbers of `usage`, for a row of the history."""
         return {
             f"{head}_{key}": values[key]
@@ -159,7 +168,7 @@ class Scorer:
             for key in ("used", "empty_share", "entropy", "confidence")
         }
 
-    def advice(self):
+    def advice(self) -> str | None:
         """What to do about the number of clusters, or None."""
         if "over" not in self.heads:
             return None
@@ -167,7 +176,7 @@ class Scorer:
         num_clusters = self.outputs["over_probs"].shape[2]
         return cluster_use.advice(used, num_clusters, len(self.image_set.classes))
 
-    def validation(self, unsupervised=False):
+    def validation(self, unsupervised: bool = False) -> dict[str, float]:
         """{"val_<head>_accuracy": float} of the best copies: `over` under the `train` mapping.
 
         Args:
@@ -182,16 +191,16 @@ class Scorer:
                 self._sub_head("normal", i, self.roles.val, self.reference, None) for i in copies
             ]
             return {"val_normal_accuracy": max(s["hungarian_accuracy"] for s in scores)}
-        scores = {
+        of_heads = {
             head: self._sub_head(head, self.best[head], self.roles.val, self.reference, None)
             for head in self.heads
         }
         return {
             f"val_{head}_accuracy": (s if head == "normal" else s["train"])["accuracy"]
-            for head, s in scores.items()
+            for head, s in of_heads.items()
         }
 
-    def fuzzy(self):
+    def fuzzy(self) -> dict[str, float]:
         """{"fuzzy_normal_macro_f1", "fuzzy_over_crossfit_macro_f1" ...} of the best copies.
 
         For curves only: nothing is chosen by them.
@@ -205,7 +214,7 @@ class Scorer:
         return result
 
 
-def read(path):
+def read(path: str | pathlib.Path) -> dict[str, Any]:
     """A run's report.json.
 
     Raises:
@@ -221,7 +230,7 @@ def read(path):
     return found
 
 
-def table(splits):
+def table(splits: Mapping[str, dict]) -> str:
     """The short table of scores that programs print."""
     lines = [f"{'split':8}{'images':>8}  {'head':8}{'protocol':10}{'macro F1':>9}{'accuracy':>10}"]
 

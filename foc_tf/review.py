@@ -103,7 +103,7 @@ _define(flags.DEFINE_string, "ecotaxa", None, "EcoTaxa's update table to write."
 _define(flags.DEFINE_string, "morphocluster", None, "MorphoCluster's tree (zip) to write.")
 
 
-def main():
+def main() -> None:
     """The program."""
     f = FLAGS
     if not f.workdir:

@@ -1,13 +1,16 @@
 """Reads the tables that a run has written; damaged ones are named."""
 
+import pathlib
 import warnings
+from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from foc_tf.spreadsheets import original
 
 
-def read(path, columns):
+def read(path: str | pathlib.Path, columns: Sequence[str]) -> pd.DataFrame:
     """A table of a run, all cells as the text that they were (`spreadsheets.original`).
 
     Args:
@@ -34,7 +37,7 @@ def read(path, columns):
     return table.map(original)
 
 
-def ids(path, column, classes):
+def ids(path: str | pathlib.Path, column: pd.Series, classes: Sequence[str]) -> np.ndarray:
     """[N] int: the classes of a column by their place in a list, -1 for an empty cell.
 
     Args:

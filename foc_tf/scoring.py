@@ -4,6 +4,7 @@ Numpy only. A number that cannot be computed is None, with the reason under `<na
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,9 @@ def _consistency(groups, votes):
     return _numbers(value, "no two images with votes share a group")
 
 
-def score_normal(probs, labels, votes=None):
+def score_normal(
+    probs: np.ndarray, labels: np.ndarray, votes: np.ndarray | None = None
+) -> dict[str, Any]:
     """Scores of one normal sub-head.
 
     Args:
@@ -64,8 +67,14 @@ def score_normal(probs, labels, votes=None):
 
 
 def score_over(
-    clusters, labels, train_clusters, train_labels, num_clusters, num_classes, votes=None
-):
+    clusters: np.ndarray,
+    labels: np.ndarray,
+    train_clusters: np.ndarray,
+    train_labels: np.ndarray,
+    num_clusters: int,
+    num_classes: int,
+    votes: np.ndarray | None = None,
+) -> dict[str, Any]:
     """Scores of clusters (of an overclustering sub-head, say) under the three mapping protocols.
 
     Args:
@@ -93,7 +102,15 @@ def score_over(
     return result
 
 
-def score_kmeans(features, labels, train_features, train_labels, k, num_classes, votes):
+def score_kmeans(
+    features: np.ndarray,
+    labels: np.ndarray,
+    train_features: np.ndarray,
+    train_labels: np.ndarray,
+    k: int,
+    num_classes: int,
+    votes: np.ndarray | None,
+) -> dict[str, Any]:
     """Scores of k groups of the scored images' features: what more groups alone would give.
 
     Args:

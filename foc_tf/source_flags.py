@@ -2,6 +2,7 @@
 
 import pathlib
 import sys
+from typing import Any
 
 from absl import flags
 
@@ -11,7 +12,7 @@ from foc_tf.formats.tree import Tree, suffix
 from foc_tf.formats.votes import FORMS
 
 
-def define(values, format_name="source_format"):
+def define(values: flags.FlagValues, format_name: str = "source_format") -> None:
     """Defines the flags in `values`, an `absl.flags.FlagValues`."""
 
     def add(define, name, default, text, *choices):
@@ -56,7 +57,7 @@ def define(values, format_name="source_format"):
     add(integer, "max_total_gb", 1024, "Most that a zip unpacks to, in gigabytes.")
 
 
-def open_source(f, kind="auto"):
+def open_source(f: Any, kind: str = "auto") -> tuple[Tree | Listing, pathlib.Path | None]:
     """(tree, path of the table or None) that the flags mean.
 
     Args:
@@ -77,7 +78,7 @@ def open_source(f, kind="auto"):
     return Tree(path, *limits), None
 
 
-def reader_options(f, kind, table):
+def reader_options(f: Any, kind: str, table: pathlib.Path | None) -> dict[str, Any]:
     """Keyword arguments of the reader of format `kind`."""
     return {
         "votes": {"table": table, "form": f.votes_form, "votes_per_image": f.votes_per_image},
@@ -87,7 +88,7 @@ def reader_options(f, kind, table):
     }.get(kind, {})
 
 
-def progress(done, total):
+def progress(done: int, total: int) -> None:
     """A counter on the terminal."""
     end = "\n" if done == total else ""
     print(f"\r{done:,} of {total:,} images", end=end, file=sys.stderr, flush=True)

@@ -1,11 +1,13 @@
 """Which images are for training, validation and test: drawn by a seed, stratified, by groups."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import scipy.sparse
 from scipy.sparse import csgraph
 
 
-def stratified_splits(strata, seed, val_share=0.2):
+def stratified_splits(strata: np.ndarray, seed: int, val_share: float = 0.2) -> np.ndarray:
     """[N] "train" or "val": a share of each stratum by a seed.
 
     Args:
@@ -21,7 +23,7 @@ def stratified_splits(strata, seed, val_share=0.2):
     return splits
 
 
-def groups(*labels):
+def groups(*labels: Sequence) -> np.ndarray:
     """[N] int group of each item: items that share a label of any kind are together.
 
     Args:
@@ -30,7 +32,7 @@ def groups(*labels):
     count = len(labels[0])
     rows, columns, total = [], [], 0
     for kind in labels:
-        ids = {}
+        ids: dict = {}
         for item, label in enumerate(kind):
             if label not in (None, ""):
                 rows.append(item)
@@ -43,7 +45,9 @@ def groups(*labels):
     return csgraph.connected_components(graph, directed=False)[1][:count]
 
 
-def assign(strata, group, given, seed, val_share):
+def assign(
+    strata: np.ndarray, group: np.ndarray, given: Mapping[int, str], seed: int, val_share: float
+) -> np.ndarray:
     """[N] "train", "val" or "test".
 
     Args:

@@ -10,18 +10,19 @@ for a part of the name, and so would other readers of a prepared data set (annot
 """
 
 import re
+from typing import Any
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
-def safe(cell):
+def safe(cell: Any) -> Any:
     """The cell, with an apostrophe in front if it is text that would be computed."""
     if isinstance(cell, str) and _FORMULA.match(cell) and not _NUMBER.fullmatch(cell):
         return "'" + cell
     return cell
 
 
-def original(text):
+def original(text: str) -> str:
     """What `safe` made `text` of."""
     return text[1:] if text.startswith("'") and _FORMULA.match(text) else text

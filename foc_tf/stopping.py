@@ -8,6 +8,7 @@ wait.
 import contextlib
 import signal
 import threading
+from collections.abc import Iterator
 
 EXIT_TERMINATED = 128 + signal.SIGTERM
 
@@ -36,7 +37,7 @@ _handler = _Handler()
 
 
 @contextlib.contextmanager
-def raising():
+def raising() -> Iterator[None]:
     """Both signals raise one of `STOPS` in the block; without effect outside the main thread."""
     before = {}
     if threading.current_thread() is threading.main_thread():
@@ -52,17 +53,17 @@ def raising():
             signal.signal(number, handler)
 
 
-def hold():
+def hold() -> None:
     """Signals are noted, not raised, until `release`."""
     _handler.holds = True
 
 
-def asked():
+def asked() -> bool:
     """Whether a signal came since `hold`."""
     return _handler.came is not None
 
 
-def release():
+def release() -> None:
     """Signals raise again; at once, if one came since `hold`."""
     came, _handler.holds, _handler.came = _handler.came, False, None
     if came:

@@ -7,12 +7,15 @@
 
 import pathlib
 import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from foc_tf import files, picture
 from foc_tf.projection import principal_components
+from foc_tf.report import Scorer
 
 # The projector sends all points to the browser: so many images, so many principal components.
 MAX_POINTS, MAX_COMPONENTS = 5000, 64
@@ -25,11 +28,12 @@ class EpochWriter:
       folder: of the event files; made with the first row.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: str | pathlib.Path) -> None:
         """See the class."""
-        self.folder, self._writer = folder, None
+        self.folder = folder
+        self._writer: Any = None
 
-    def write(self, row):
+    def write(self, row: Mapping[str, Any]) -> None:
         """Adds a row of the history; text and the epoch's own number are left out."""
         self._writer = self._writer or tf.summary.create_file_writer(str(self.folder))
         with self._writer.as_default(step=row["epoch"]):
@@ -49,7 +53,13 @@ def _tag(name):
     return f"{'clusters' if name.endswith(kinds) else 'loss'}/{name}"
 
 
-def write_results(folder, settings, result, scorer, loader):
+def write_results(
+    folder: str | pathlib.Path,
+    settings: Mapping[str, Any],
+    result: dict,
+    scorer: Scorer,
+    loader: Callable[[tf.Tensor], tf.Tensor],
+) -> None:
     """Writes a finished run's settings and scores, cluster images and features.
 
     Args:

@@ -8,6 +8,8 @@ Started again with the same workdir it goes on from where it stopped.
 
 import pathlib
 import sys
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from foc_tf import program
 
@@ -35,9 +37,10 @@ from foc_tf import (
 )
 from foc_tf import flags as foc_flags
 from foc_tf.data import pipeline, reading
+from foc_tf.data.images import ImageSet
 
 
-def prepare_keras(f, workdir, worker):
+def prepare_keras(f: Any, workdir: pathlib.Path, worker: distribution.Worker) -> dict | None:
     """Seeds, determinism and precision of this process; returns the choice of "auto", or None."""
     choice = None
     if f.mixed_precision == "auto":
@@ -57,13 +60,19 @@ def prepare_keras(f, workdir, worker):
     return choice
 
 
-def make_run(f, workdir, image_set, labels, loader, strategy):
+def make_run(
+    f: Any,
+    workdir: pathlib.Path,
+    image_set: ImageSet,
+    labels: np.ndarray,
+    loader: pipeline.Loader,
+    strategy: tf.distribute.Strategy,
+) -> loop.Run:
     """Everything a training run needs, put together."""
     with strategy.scope():
         model = from_flags.make_model(f, len(image_set.classes), labels)
     predictor = make_predictor(model)
     run_stages = from_flags.make_stages(f)
-    replicas = strategy.num_replicas_in_sync
     details = {
         "model": model.recipe,
         "classes": list(image_set.classes),
@@ -76,7 +85,7 @@ def make_run(f, workdir, image_set, labels, loader, strategy):
         "versions": evaluate.versions(),
     }
     feed = feeding.Feed(
-        from_flags.make_samplers(f, image_set, labels, replicas, run_stages),
+        from_flags.make_samplers(f, image_set, labels, strategy.num_replicas_in_sync, run_stages),
         from_flags.make_views(f, model),
         *(loader, f.image_size, strategy, f.augment_on, f.frozen_views, f.cache_gigabytes),
         names=image_set.ids,
@@ -96,7 +105,7 @@ def make_run(f, workdir, image_set, labels, loader, strategy):
     )
 
 
-def make_predictor(model):
+def make_predictor(model: keras.Model) -> Callable[[], keras.Model]:
     """Function () -> a model with the current weights that this process can predict with alone."""
     if distribution.worker().count == 1:
         return lambda: model
@@ -110,7 +119,9 @@ def make_predictor(model):
     return current
 
 
-def make_features(f, predictor, loader):
+def make_features(
+    f: Any, predictor: Callable[[], keras.Model], loader: pipeline.Loader
+) -> Callable:
     """Function ([M] image indices) -> [M, F] float32 features of their centre crops."""
 
     def features(indices):
@@ -120,7 +131,14 @@ def make_features(f, predictor, loader):
     return features
 
 
-def make_validation(f, predictor, image_set, labels, loader, run_stages):
+def make_validation(
+    f: Any,
+    predictor: Callable[[], keras.Model],
+    image_set: ImageSet,
+    labels: np.ndarray,
+    loader: pipeline.Loader,
+    run_stages: Sequence[stages.Stage],
+) -> Callable[[], dict[str, float]]:
     """Function () -> scores and spread of the clusters on the validation images."""
     roles = image_set.roles()
     shown = np.unique(np.concatenate([np.flatnonzero(labels >= 0), roles.val, roles.fuzzy]))
@@ -134,7 +152,7 @@ def make_validation(f, predictor, image_set, labels, loader, run_stages):
     return validate
 
 
-def summary(run):
+def summary(run: loop.Run) -> dict[str, Any]:
     """What the report says about the course of training."""
     spent = []
     for index, stage in enumerate(run.stages):
@@ -151,13 +169,13 @@ def summary(run):
     return {
         "stages": spent,
         "images_per_second": round(sum(s["images"] for s in spent) / max(seconds, 1e-9), 1),
-        "best_epoch": run.best["epoch"],
+        "best_epoch": run.best["epoch"],  # type: ignore[index]
         "trained_heads": list(run.stages[-1].heads or run.model.head_names),
         "uses_labels": stages.use_labels(run.stages),
     }
 
 
-def main():
+def main() -> None:
     """The program."""
     f = absl_flags.FLAGS
     from_flags.check_method_flags(f._flags())
@@ -179,14 +197,21 @@ def main():
     )
     for entry in left_out:
         program.log(f"left out, unreadable: {entry['image']} ({entry['reason']})")
-    workdir = pathlib.Path(
-        f.workdir or f"runs/{workdirs.run_name(sys.argv, f.dataset, f.data_dir)}"
-    )
+    name = workdirs.run_name(sys.argv, f.dataset, f.data_dir)
+    workdir = pathlib.Path(f.workdir or f"runs/{name}")
     with workdirs.locked(workdir, worker.chief):
         work(f, workdir, worker, strategy, image_set, labels, left_out)
 
 
-def work(f, workdir, worker, strategy, image_set, labels, left_out):
+def work(
+    f: Any,
+    workdir: pathlib.Path,
+    worker: distribution.Worker,
+    strategy: tf.distribute.Strategy,
+    image_set: ImageSet,
+    labels: np.ndarray,
+    left_out: list[dict],
+) -> None:
     """Trains in a workdir that is this process's own, and scores what came out."""
     choice = prepare_keras(f, workdir, worker)
     loader = pipeline.make_loader(
@@ -207,7 +232,7 @@ def work(f, workdir, worker, strategy, image_set, labels, left_out):
         finish(f, workdir, run, image_set, labels, loader, left_out)
 
 
-def train(run, workdir, worker):
+def train(run: loop.Run, workdir: pathlib.Path, worker: distribution.Worker) -> None:
     """Trains from the workdir's newest checkpoint to the end."""
     done, damaged = run.resume(workdir)
     for path in damaged:
@@ -231,7 +256,15 @@ def train(run, workdir, worker):
         ) from None
 
 
-def finish(f, workdir, run, image_set, labels, loader, left_out):
+def finish(
+    f: Any,
+    workdir: pathlib.Path,
+    run: loop.Run,
+    image_set: ImageSet,
+    labels: np.ndarray,
+    loader: pipeline.Loader,
+    left_out: list[dict],
+) -> None:
     """Scores the best epoch, writes the report, exports, prints the table."""
     precision.use("none")  # as it is evaluated and served later
     model = build.load(workdir)

@@ -4,12 +4,14 @@ Pretext alone is unsupervised clustering as IIC does it (Ji et al. 2019): as man
 classes, scored under the one-to-one permutation that agrees best with the labels.
 """
 
+from typing import Any
+
 import numpy as np
 
 from foc_tf import mapping
 
 
-def best_orders(clusters, labels, num_classes):
+def best_orders(clusters: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:
     """The output of each sub-head that stands for each class.
 
     Args:
@@ -24,7 +26,7 @@ def best_orders(clusters, labels, num_classes):
     return np.stack([np.argsort(mapping.hungarian(c, labels, num_classes)) for c in columns])
 
 
-def name_outputs(model, clusters, labels):
+def name_outputs(model: Any, clusters: np.ndarray, labels: np.ndarray) -> None:
     """Puts the outputs of a model's normal head into the order of the classes.
 
     From then on the model's classes mean something to all that use it, also where it is served.

@@ -6,6 +6,7 @@ GHSA-26c4-7vv6-867j, GHSA-3m4q-jmj6-r34q, GHSA-mgx6-5cf9-rr43.
 """
 
 import os
+import pathlib
 
 import h5py
 
@@ -13,7 +14,7 @@ import h5py
 _MAX_RATIO, _FREE_BYTES = 20, 2**20
 
 
-def check(path):
+def check(path: str | pathlib.Path) -> None:
     """Raises ValueError unless the file holds plain weights alone; names it and what it found.
 
     Args:

@@ -3,6 +3,8 @@
 import contextlib
 import pathlib
 import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from foc_tf import files, locks, program
 from foc_tf import flags as foc_flags
@@ -10,7 +12,7 @@ from foc_tf import flags as foc_flags
 _FREE = {name for run_only in foc_flags.RUN_ONLY for name in (run_only, f"no{run_only}")}
 
 
-def run_name(argv, dataset, data_dir):
+def run_name(argv: Sequence[str], dataset: str, data_dir: str | None) -> str:
     """Name of a run: its flagfile's, else its data set's."""
     # absl does not say afterwards which flagfile was read.
     words = [*argv, ""]
@@ -20,7 +22,7 @@ def run_name(argv, dataset, data_dir):
     return dataset if data_dir is None else pathlib.Path(data_dir).resolve().name
 
 
-def claim(workdir, values):
+def claim(workdir: pathlib.Path, values: Mapping[str, Any]) -> None:
     """Writes flags.txt, or checks that the run that is there had the same flags.
 
     Raises:
@@ -52,7 +54,7 @@ def claim(workdir, values):
 
 
 @contextlib.contextmanager
-def locked(workdir, chief):
+def locked(workdir: pathlib.Path, chief: bool) -> Iterator[None]:
     """No other run writes to the workdir meanwhile; of several workers the chief holds the lock.
 
     What a killed run left half written is removed.
@@ -77,7 +79,7 @@ def locked(workdir, chief):
 
 
 @contextlib.contextmanager
-def written_by(workdir, chief):
+def written_by(workdir: pathlib.Path, chief: bool) -> Iterator[pathlib.Path]:
     """The folder that this worker writes to: the workdir, or one that is thrown away.
 
     Saving reads variables that live on all workers, so all have to save; only the chief's is kept.

@@ -134,21 +134,25 @@ def test_flags_stop_at_the_programs():
 def typed_files():
     settings = configparser.ConfigParser()
     settings.read(ROOT / "setup.cfg")
-    return settings["mypy"]["files"].replace(",", " ").split()
+    paths = [p for name in settings["mypy"]["files"].split(",") for p in ROOT.glob(name.strip())]
+    files = [f for p in paths for f in (p.rglob("*.py") if p.is_dir() else [p])]
+    return sorted({str(file.relative_to(ROOT)) for file in files})
 
 
 @pytest.mark.parametrize("name", typed_files())
 def test_public_functions_have_type_hints(name):
     tree = ast.parse((ROOT / name).read_text())
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-    functions = [node for part in (tree, *classes) for node in part.body]
-    for node in functions:
-        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
-            arguments = [a for a in (*node.args.args, *node.args.kwonlyargs) if a.arg != "self"]
-            bare = [a.arg for a in arguments if a.annotation is None]
-            unsaid = node.returns is None and "property" not in ast.dump(node)
+    public = [node for node in classes if not node.name.startswith("_")]
+    for node in (node for part in (tree, *public) for node in part.body):
+        called = isinstance(node, ast.FunctionDef) and node.name in ("__init__", "__call__")
+        if isinstance(node, ast.FunctionDef) and (called or not node.name.startswith("_")):
+            every = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+            every = (*every, *filter(None, (node.args.vararg, node.args.kwarg)))
+            named = [a for a in every if a.arg not in ("self", "cls")]
+            bare = [a.arg for a in named if a.annotation is None]
             assert not bare, (node.name, bare)
-            assert not unsaid, node.name
+            assert node.returns is not None or node.name == "__init__", node.name
 
 
 def test_the_readme_code_runs():

@@ -66,7 +66,9 @@ class Recipe:
     gamma: tuple[float, float] | None = None
     cutout: tuple[float, float] | None = None
 
-    def __call__(self, images, seed, size, first=0):
+    def __call__(
+        self, images: tf.Tensor, seed: tf.Tensor, size: int, first: tf.Tensor | int = 0
+    ) -> tf.Tensor:
         images = checked(images, size)
         draws = _draws(seed, tf.shape(images)[0], first)
         result = affine_or_crop(self, draws, images, size)
@@ -76,7 +78,9 @@ class Recipe:
         return result
 
 
-def center_crop(images, seed, size, first=0):
+def center_crop(
+    images: tf.Tensor, seed: tf.Tensor, size: int, first: tf.Tensor | int = 0
+) -> tf.Tensor:
     """The centre of each image, exact pixels; x3 and evaluation.
 
     Args:

@@ -4,6 +4,8 @@
 """
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -14,7 +16,7 @@ _TO_YIQ = np.array(
 _FROM_YIQ = np.linalg.inv(_TO_YIQ)
 
 
-def recoloured(recipe, draws, images):
+def recoloured(recipe: Any, draws: Callable[..., tf.Tensor], images: tf.Tensor) -> tf.Tensor:
     """Hue, saturation and brightness of a recipe in one matrix, clip, gamma.
 
     Args:

@@ -1,9 +1,13 @@
 """Random numbers of an augmentation: one stream per name, a pure function of seed and image."""
 
+from collections.abc import Callable, Sequence
+
 import tensorflow as tf
 
 
-def uniform_draws(streams, seed, count, first):
+def uniform_draws(
+    streams: Sequence[str], seed: tf.Tensor, count: tf.Tensor | int, first: tf.Tensor | int
+) -> Callable[..., tf.Tensor]:
     """The draws of `count` images of a batch.
 
     Args:

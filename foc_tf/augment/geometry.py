@@ -4,6 +4,8 @@
 """
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -13,7 +15,7 @@ from foc_tf.keras_compat import affine_transform, compose_transforms
 _DEGREE = math.pi / 180.0
 
 
-def checked(images, size):
+def checked(images: tf.Tensor, size: int) -> tf.Tensor:
     """The images as a tensor, once they are known to be images that hold a crop of `size` px.
 
     Args:
@@ -60,7 +62,9 @@ def _offsets(draws, images, size):
     )
 
 
-def affine_or_crop(recipe, draws, images, size):
+def affine_or_crop(
+    recipe: Any, draws: Callable[..., tf.Tensor], images: tf.Tensor, size: int
+) -> tf.Tensor:
     """Random crop, shift, flip, rotation and shear of a recipe, in one step.
 
     Args:
@@ -81,7 +85,9 @@ def affine_or_crop(recipe, draws, images, size):
     return tf.ensure_shape(result, [None, size, size, images.shape[-1]])
 
 
-def crop_and_flip(recipe, draws, images, size):
+def crop_and_flip(
+    recipe: Any, draws: Callable[..., tf.Tensor], images: tf.Tensor, size: int
+) -> tf.Tensor:
     """[N, size, size, C] float32 of whole pixels, mirrored or not."""
     # One gather of whole pixels: a sixth of the time of a projective resampling.
     count, height, width, channels = tf.unstack(tf.shape(images))
@@ -93,7 +99,9 @@ def crop_and_flip(recipe, draws, images, size):
     return tf.cast(tf.gather(pixels, width * y[:, :, None] + x[:, None, :]), tf.float32)
 
 
-def projective_maps(recipe, draws, images, size):
+def projective_maps(
+    recipe: Any, draws: Callable[..., tf.Tensor], images: tf.Tensor, size: int
+) -> tf.Tensor:
     """[N, 8] maps from output to input pixels: shear, rotate, flip about the centre; then crop."""
     centre = (size - 1) / 2.0
     offsets = [tf.cast(offset, tf.float32) for offset in _offsets(draws, images, size)]
@@ -116,7 +124,9 @@ def projective_maps(recipe, draws, images, size):
     return compose_transforms([tf.stack([*step, zero, zero], axis=1) for step in steps])
 
 
-def cut_out(recipe, draws, images, size):
+def cut_out(
+    recipe: Any, draws: Callable[..., tf.Tensor], images: tf.Tensor, size: int
+) -> tf.Tensor:
     """One black square of whole pixels in each image.
 
     Args:

@@ -13,7 +13,7 @@ _LUMA = (0.299, 0.587, 0.114)
 _SMOOTHING = np.array([[1, 1, 1], [1, -8, 1], [1, 1, 1]], np.float32)[:, :, None, None] / 13.0
 
 
-def equalized(images):
+def equalized(images: tf.Tensor) -> tf.Tensor:
     """Each channel's histogram made as flat as one table of whole values can (ImageOps.equalize).
 
     Args:
@@ -45,7 +45,7 @@ def _equalizing_tables(counts):
     return tf.where(step > 0, tf.minimum(table, 255), steps)
 
 
-def posterized(images, bits):
+def posterized(images: tf.Tensor, bits: tf.Tensor) -> tf.Tensor:
     """Only the upper bits of each value, rounded first (ImageOps.posterize).
 
     Args:
@@ -59,7 +59,7 @@ def posterized(images, bits):
     return tf.floor(tf.round(images) / step) * step
 
 
-def solarized(images, threshold):
+def solarized(images: tf.Tensor, threshold: tf.Tensor) -> tf.Tensor:
     """Values from a threshold on are inverted (ImageOps.solarize).
 
     Args:
@@ -74,7 +74,7 @@ def solarized(images, threshold):
     return images + inverted * (255.0 - 2.0 * images)
 
 
-def sharpened(images, factor):
+def sharpened(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
     """Between smoothed (0) and unchanged (1); the outermost pixels stay (ImageEnhance.Sharpness).
 
     Args:
@@ -91,7 +91,13 @@ def sharpened(images, factor):
     return images + tf.pad(change, [[0, 0], [1, 1], [1, 1], [0, 0]])
 
 
-def blended(images, stretched, brightness, colour, contrast):
+def blended(
+    images: tf.Tensor,
+    stretched: tf.Tensor,
+    brightness: tf.Tensor,
+    colour: tf.Tensor,
+    contrast: tf.Tensor,
+) -> tf.Tensor:
     """Autocontrast, then brightness, colour and contrast of ImageEnhance, as one linear map.
 
     Args:

@@ -90,7 +90,9 @@ class RandAugment:
                 f"from, found {self.number}."
             )
 
-    def __call__(self, images, seed, size, first=0):
+    def __call__(
+        self, images: tf.Tensor, seed: tf.Tensor, size: int, first: tf.Tensor | int = 0
+    ) -> tf.Tensor:
         images = checked(images, size)
         draws = uniform_draws(_STREAMS, seed, tf.shape(images)[0], first)
         chosen = _chosen(self, draws)

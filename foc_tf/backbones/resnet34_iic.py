@@ -1,5 +1,7 @@
 """The variant of ResNet34 that IIC uses, the paper's backbone on STL-10."""
 
+import pathlib
+
 import keras
 
 from foc_tf.backbones.blocks import batch_norm, conv
@@ -9,7 +11,9 @@ _BLOCKS = (3, 4, 6, 3)
 _FILTERS = (64, 128, 256, 512)
 
 
-def resnet34_iic(input_shape, weights=None):
+def resnet34_iic(
+    input_shape: tuple[int, int, int], weights: str | pathlib.Path | None = None
+) -> keras.Model:
     """ResNet34 for small images, 21,276,992 trainable parameters with 3 channels.
 
     After Ji et al. (2019), Invariant Information Clustering: the blocks of He et al. (2016), Deep

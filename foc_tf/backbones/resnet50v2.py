@@ -1,6 +1,8 @@
 """ResNet50V2, the backbone of the paper."""
 
 import pathlib
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 
@@ -9,7 +11,9 @@ from foc_tf import weights_file
 _FILE = "resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5"
 
 
-def resnet50v2(input_shape, weights=None):
+def resnet50v2(
+    input_shape: tuple[int, int, int], weights: str | pathlib.Path | None = None
+) -> keras.Model:
     """ResNet50V2 of keras.applications without its classifier, 23,564,800 parameters.
 
     After He et al. (2016), Identity Mappings in Deep Residual Networks. Pixels are rescaled to
@@ -54,7 +58,7 @@ def _pretrained(**options):
         ) from error
 
 
-def weights_source(weights, words=()):
+def weights_source(weights: str | pathlib.Path | None, words: Sequence[str] = ()) -> Any:
     """What a backbone's `weights` argument asks for.
 
     Args:
@@ -78,13 +82,15 @@ def weights_source(weights, words=()):
     return path
 
 
-def check_pretrained_channels(source, input_shape):
+def check_pretrained_channels(
+    source: str | pathlib.Path | None, input_shape: Sequence[int]
+) -> None:
     """Raises ValueError if pretrained weights (`source` not None) meet other than 3 channels."""
     if source is not None and input_shape[-1] != 3:
         raise ValueError(f"Pretrained weights need 3 channels, found {input_shape[-1]} ({source}).")
 
 
-def load_h5(model, path):
+def load_h5(model: keras.Model, path: pathlib.Path) -> None:
     """Loads a weights-only .h5 file into a model.
 
     Args:

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import pathlib
 
 import keras
 
@@ -15,7 +16,9 @@ _GROUPS = {
 _PRESET = "resnet50_v2_imagenet"
 
 
-def resnet50v2_keras_cv(input_shape, weights=None):
+def resnet50v2_keras_cv(
+    input_shape: tuple[int, int, int], weights: str | pathlib.Path | None = None
+) -> keras.Model:
     """keras-cv's `ResNetV2Backbone` with ResNet50's blocks, 23,564,800 parameters, and a pooling.
 
     As many weights as `resnet50v2`, but a group halves the resolution in its first block (Keras:

@@ -1,5 +1,7 @@
 """Five convolutions, for quick comparisons on images of 8 to 32 pixels."""
 
+import pathlib
+
 import keras
 
 from foc_tf.backbones.blocks import batch_norm, conv
@@ -9,7 +11,9 @@ _FILTERS = (16, 16, 32, 32, 64)
 _STRIDES = (1, 2, 1, 2, 1)
 
 
-def small_cnn(input_shape, weights=None):
+def small_cnn(
+    input_shape: tuple[int, int, int], weights: str | pathlib.Path | None = None
+) -> keras.Model:
     """A plain convolutional network of 35 thousand parameters.
 
     Five times a 3x3 convolution, batch normalisation and ReLU, with 16, 16, 32, 32 and 64 filters;

@@ -1,5 +1,7 @@
 """A small residual network for images of 8 to 32 pixels."""
 
+import pathlib
+
 import keras
 
 from foc_tf.backbones.blocks import batch_norm, conv
@@ -9,7 +11,9 @@ _FILTERS = (32, 64, 128)
 _BLOCKS = 2
 
 
-def small_resnet(input_shape, weights=None):
+def small_resnet(
+    input_shape: tuple[int, int, int], weights: str | pathlib.Path | None = None
+) -> keras.Model:
     """A pre-activation residual network of 0.7 million parameters.
 
     Blocks after He et al. (2016), Identity Mappings in Deep Residual Networks: a 3x3 stem, then 3

@@ -1,5 +1,7 @@
 """Edges instead of colours: the input of networks that start from random weights."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -19,31 +21,31 @@ class Sobel(keras.layers.Layer):
       keep_pixels: whether the pixels stand before the edges.
     """
 
-    def __init__(self, keep_pixels=False, **kwargs):
+    def __init__(self, keep_pixels: bool = False, **kwargs: Any) -> None:
         """See the class."""
         super().__init__(**kwargs)
         self.keep_pixels = keep_pixels
 
-    def call(self, inputs):
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Images in 0..255 to edges."""
         grey = tf.image.rgb_to_grayscale(inputs) if inputs.shape[-1] == 3 else inputs
         edges = tf.image.sobel_edges(tf.cast(grey, tf.float32) / 255)[..., 0, :]
         edges = tf.cast((edges + 1) * 127.5, inputs.dtype)
         return tf.concat([inputs, edges], axis=-1) if self.keep_pixels else edges
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """The argument."""
         return {**super().get_config(), "keep_pixels": self.keep_pixels}
 
 
-def channels_of(inputs, channels):
+def channels_of(inputs: str, channels: int) -> int:
     """Channels that a backbone sees; ValueError if `inputs` is unknown."""
     if inputs not in INPUTS:
         raise ValueError(f"inputs: expected one of {', '.join(INPUTS)}, found {inputs!r}.")
     return {"pixels": channels, "sobel": 2, "sobel_rgb": channels + 2}[inputs]
 
 
-def before(backbone, inputs, image_shape):
+def before(backbone: keras.Model, inputs: str, image_shape: tuple[int, int, int]) -> keras.Model:
     """The backbone with the filter that `inputs` asks for before it.
 
     Args:

@@ -1,5 +1,7 @@
 """Wide-ResNet-28-2, the backbone of MixMatch, FixMatch and their peers."""
 
+import pathlib
+
 import keras
 
 from foc_tf.backbones.blocks import batch_norm, conv
@@ -10,7 +12,9 @@ _BLOCKS = 4
 _SLOPE = 0.1
 
 
-def wide_resnet28_2(input_shape, weights=None):
+def wide_resnet28_2(
+    input_shape: tuple[int, int, int], weights: str | pathlib.Path | None = None
+) -> keras.Model:
     """Wide-ResNet of depth 28 and width 2, 1,466,320 trainable parameters with 3 channels.
 
     Zagoruyko and Komodakis (2016), Wide Residual Networks, with the leaky ReLU (slope 0.1) of

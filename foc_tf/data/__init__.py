@@ -1,6 +1,9 @@
 """Data sets: name -> reader. A new one is a file here and a line in `DATASETS`."""
 
+from collections.abc import Callable
+
 from foc_tf.data import digits, folder, prepared
+from foc_tf.data.images import ImageSet
 
 TFDS = "tfds:"
 
@@ -15,7 +18,7 @@ def _tfds(name):
     return read
 
 
-DATASETS = {
+DATASETS: dict[str, Callable[..., ImageSet]] = {
     "prepared": prepared.read,
     "folder": folder.read,
     "digits": digits.read,
@@ -24,7 +27,7 @@ DATASETS = {
 NEEDS_NO_FOLDER = ("digits",)
 
 
-def reader(dataset):
+def reader(dataset: str) -> Callable[..., ImageSet]:
     """The reader of a data set, a key of `DATASETS` or `tfds:NAME`.
 
     Raises:
@@ -39,6 +42,6 @@ def reader(dataset):
     return DATASETS[dataset]
 
 
-def needs_folder(dataset):
+def needs_folder(dataset: str) -> bool:
     """Whether `dataset` is read from a folder that must be given."""
     return not dataset.startswith(TFDS) and dataset not in NEEDS_NO_FOLDER

@@ -11,6 +11,7 @@ side), so that every replica gets the same share of labelled rows.
 """
 
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -40,8 +41,15 @@ class BatchSampler:
     """
 
     def __init__(
-        self, labels, unlabeled, batch_size, unlabeled_ratio=0.5, repetitions=1, seed=0, replicas=1
-    ):
+        self,
+        labels: np.ndarray,
+        unlabeled: Sequence[int] | np.ndarray,
+        batch_size: int,
+        unlabeled_ratio: float = 0.5,
+        repetitions: int = 1,
+        seed: int = 0,
+        replicas: int = 1,
+    ) -> None:
         """See the class."""
         self.labels = np.asarray(labels, np.int32)
         self.labeled = np.flatnonzero(self.labels >= 0)
@@ -51,15 +59,16 @@ class BatchSampler:
         _check(batch_size, unlabeled_ratio, repetitions, replicas, len(self.labeled))
         self.draws = batch_size // repetitions
         self.unlabeled_draws = self._unlabeled_draws(unlabeled_ratio)
-        drawn = self.unlabeled if self.unlabeled_draws else []
-        self.pool, self.neighbors = np.union1d(self.labeled, drawn).astype(np.int64), None
+        drawn: Sequence[int] | np.ndarray = self.unlabeled if self.unlabeled_draws else []
+        self.pool = np.union1d(self.labeled, drawn).astype(np.int64)
+        self.neighbors: np.ndarray | None = None
         self.labeled_draws = self.draws - self.unlabeled_draws
         self.steps_per_epoch = self._steps(self.unlabeled_draws, unlabeled_ratio)
         self._members = [np.flatnonzero(self.labels == c) for c in range(self.labels.max() + 1)]
         self._rank = _rank_in_class(self.labels, self._members)
         self._by_class = np.concatenate(self._members)
         self._start = np.cumsum([0] + [len(m) for m in self._members])
-        self._permutation = functools.lru_cache(maxsize=8)(self._permutation)
+        self._permutation = functools.lru_cache(maxsize=8)(self._permutation)  # type: ignore[method-assign]
 
     def _unlabeled_draws(self, ratio):
         total = len(self.labeled) + len(self.unlabeled)
@@ -92,7 +101,7 @@ class BatchSampler:
             drawn[here] = self._permutation(stream, int(index))[positions[here] % size]
         return drawn
 
-    def anchors(self, step):
+    def anchors(self, step: int) -> np.ndarray:
         """[D] int64 image indices of the distinct draws of a batch, labelled ones spread evenly."""
         epoch, index = divmod(step, self.steps_per_epoch)
         # Every epoch begins a permutation of its own, so that it is one whole pass.
@@ -108,7 +117,7 @@ class BatchSampler:
         drawn[is_unlabeled], drawn[~is_unlabeled] = unlabeled, labeled
         return drawn
 
-    def batch(self, step):
+    def batch(self, step: int) -> dict[str, np.ndarray]:
         """Rows of batch `step`.
 
         Returns:
@@ -125,7 +134,7 @@ class BatchSampler:
         result = {"self": rows, "same_class": same, "other_class": other, "label": labels}
         return result | ({} if self.neighbors is None else {"neighbor": self._neighbor(rows, step)})
 
-    def versions(self, step, count):
+    def versions(self, step: int, count: int) -> np.ndarray:
         """[B] int64 in 0..count - 1, for every row of batch `step` one of `count` kept versions."""
         return self._draw(_VERSION, step, np.full(self.batch_size, count))
 

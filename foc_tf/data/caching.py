@@ -13,16 +13,18 @@ import pathlib
 import shutil
 import time
 import zlib
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
 from foc_tf import files, records
+from foc_tf.data.decoding import Decoder, Loader
 
 try:
     import fcntl
 except ImportError:  # not on Windows: processes then build a file each, the last one's stays
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 KINDS = ("auto", "memory", "disk", "none")
 # Part of a file's name; to be raised with every change of what `decoding` makes of an image.
@@ -31,7 +33,9 @@ _SPARE_BYTES = 2**30
 _SECONDS_BETWEEN_LINES = 10.0
 
 
-def choose(kind, decoder, gigabytes, path, free_bytes):
+def choose(
+    kind: str, decoder: Decoder, gigabytes: float, path: pathlib.Path | None, free_bytes: int
+) -> str:
     """Where the decoded images go: "memory", "disk" or "none".
 
     Args:
@@ -57,24 +61,26 @@ def choose(kind, decoder, gigabytes, path, free_bytes):
         raise ValueError(
             f"cache_gigabytes: {size}, the limit is {gigabytes:g}. Raise it, or give --cache=disk."
         )
-    if kind == "disk" and path is None:
-        raise ValueError("cache_dir: --cache=disk needs a folder; give --cache_dir.")
-    if kind == "disk" and not on_disk:
-        raise ValueError(
-            f"cache_dir: {size} and 1 GB to spare, {path.parent} has {free_bytes / 2**30:.3g} GB. "
-            "Give --cache_dir=<folder of another disk>, or --cache=none."
-        )
+    if kind == "disk":
+        if path is None:
+            raise ValueError("cache_dir: --cache=disk needs a folder; give --cache_dir.")
+        if not on_disk:
+            raise ValueError(
+                f"cache_dir: {size} and 1 GB to spare, {path.parent} has "
+                f"{free_bytes / 2**30:.3g} GB. Give --cache_dir=<folder of another disk>, or "
+                "--cache=none."
+            )
     if kind == "auto":
         return "memory" if in_memory else "disk" if on_disk else "none"
     return kind
 
 
-def bytes_needed(decoder):
+def bytes_needed(decoder: Decoder) -> int:
     """Bytes of all decoded images of a `decoding.Decoder`."""
     return len(decoder.sources) * math.prod(decoder.shape)
 
 
-def free_bytes(folder):
+def free_bytes(folder: str | pathlib.Path) -> int:
     """Free space of the disk on which `folder` is or would be."""
     folder = pathlib.Path(folder).absolute()
     while not folder.exists():
@@ -82,7 +88,7 @@ def free_bytes(folder):
     return shutil.disk_usage(folder).free
 
 
-def file_name(decoder):
+def file_name(decoder: Decoder) -> str:
     """Name of the file of decoded images: of what they are made of, and how.
 
     Args:
@@ -92,7 +98,8 @@ def file_name(decoder):
       OSError: if a source is not there.
     """
     settings = (_DECODER_VERSION, tf.__version__, decoder.shape, decoder.fast_jpeg)
-    digest, known = hashlib.blake2b(repr(settings).encode(), digest_size=12), {}
+    digest = hashlib.blake2b(repr(settings).encode(), digest_size=12)
+    known: dict[str, os.stat_result] = {}
     for source in decoder.sources:
         if isinstance(source, bytes):
             part = hashlib.blake2b(source).digest()
@@ -109,7 +116,7 @@ def file_name(decoder):
     return f"{digest.hexdigest()}.pixels"
 
 
-def memory(decoder, log=None):
+def memory(decoder: Decoder, log: Callable[[str], object] | None = None) -> Loader:
     """Decodes all images once; function [U] indices -> [U, H, W, C] uint8 for `tf.data`."""
     pixels = np.empty((len(decoder.sources), *decoder.shape), np.uint8)
     done = 0
@@ -120,7 +127,9 @@ def memory(decoder, log=None):
     return _loader(lambda indices: pixels[indices], decoder.shape)
 
 
-def disk(decoder, path, log=None):
+def disk(
+    decoder: Decoder, path: pathlib.Path, log: Callable[[str], object] | None = None
+) -> Loader:
     """As `memory`, from a file that is made if it is missing or not whole.
 
     Args:

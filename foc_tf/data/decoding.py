@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import os
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -9,9 +10,11 @@ import tensorflow as tf
 from foc_tf import records
 
 _BLOCK = 256
+# From [U] image indices to [U, H, W, C] uint8.
+Loader = Callable[[tf.Tensor], tf.Tensor]
 
 
-def decode(encoded, load_size, channels):
+def decode(encoded: tf.Tensor, load_size: int, channels: int) -> tf.Tensor:
     """One encoded image to [load_size, load_size, channels] uint8, also in evaluation and export.
 
     Args:
@@ -22,7 +25,7 @@ def decode(encoded, load_size, channels):
     return resize(_exact(encoded)[None], load_size, channels)[0]
 
 
-def resize(images, load_size, channels):
+def resize(images: tf.Tensor, load_size: int, channels: int) -> tf.Tensor:
     """[N, H, W, 3] uint8 or float in 0..255 to [N, load_size, load_size, channels] uint8."""
     if channels == 1:
         images = tf.image.rgb_to_grayscale(tf.cast(images, tf.float32))
@@ -36,7 +39,7 @@ def _exact(encoded):
     return tf.ensure_shape(image, (None, None, 3))
 
 
-def decode_fast(encoded, load_size, channels):
+def decode_fast(encoded: tf.Tensor, load_size: int, channels: int) -> tf.Tensor:
     """As `decode`, but a JPEG far larger than `load_size` is read at 1/2, 1/4 or 1/8 of its size.
 
     The smaller image is still at least twice `load_size`, so its pixels differ a little from those
@@ -53,7 +56,7 @@ def decode_fast(encoded, load_size, channels):
         return tf.reduce_sum(tf.cast(side >= 2 * load_size * np.array([2, 4, 8]), tf.int32))
 
     is_jpeg = tf.strings.substr(encoded, 0, 2) == b"\xff\xd8"
-    branches = [lambda: _exact(encoded)]
+    branches: list[Callable] = [lambda: _exact(encoded)]
     for ratio in (2, 4, 8):
         branches.append(lambda ratio=ratio: tf.io.decode_jpeg(encoded, channels=3, ratio=ratio))
     image = tf.switch_case(tf.cond(is_jpeg, power, lambda: tf.constant(0)), branches)
@@ -71,14 +74,20 @@ class Decoder:
       fast_jpeg: `decode_fast` in place of `decode`.
     """
 
-    def __init__(self, sources, load_size, channels, fast_jpeg=False):
+    def __init__(
+        self,
+        sources: Sequence[str | bytes] | np.ndarray,
+        load_size: int,
+        channels: int,
+        fast_jpeg: bool = False,
+    ) -> None:
         """See the class."""
         self.sources, self.fast_jpeg = sources, fast_jpeg
         self.shape = (load_size, load_size, channels)
         self._decode = decode_fast if fast_jpeg else decode
         self._gather, self._encoded = _reading(sources)
 
-    def __call__(self, indices):
+    def __call__(self, indices: tf.Tensor) -> tf.Tensor:
         """[U] int64 to [U, load_size, load_size, channels] uint8."""
         return tf.map_fn(
             self._one,
@@ -91,7 +100,7 @@ class Decoder:
     def _one(self, found):
         return self._decode(self._encoded(found), self.shape[0], self.shape[2])
 
-    def blocks(self):
+    def blocks(self) -> Iterator[np.ndarray]:
         """All images in order, in arrays of at most 256.
 
         Raises:
@@ -137,7 +146,9 @@ def _reading(sources):
     return lambda indices: start + tf.gather(table, indices), tf.io.read_file
 
 
-def unreadable(sources, max_share=0.01):
+def unreadable(
+    sources: Sequence[str | bytes] | np.ndarray, max_share: float = 0.01
+) -> tuple[np.ndarray, list[str]]:
     """Finds the images that cannot be decoded.
 
     Args:

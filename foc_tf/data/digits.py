@@ -4,6 +4,7 @@ The 1,797 images (8 x 8, grey) are real and embedded in scikit-learn. Their VOTE
 `digits_card.md` beside this file.
 """
 
+import pathlib
 import struct
 import zlib
 
@@ -18,7 +19,7 @@ _SHARPNESS = 0.37
 _SEED = 20201203  # of the simulated votes: the data set is the same for every run
 
 
-def encode_png(pixels):
+def encode_png(pixels: np.ndarray) -> bytes:
     """[H, W] uint8 grey to PNG bytes."""
     height, width = pixels.shape
 
@@ -32,7 +33,7 @@ def encode_png(pixels):
     return b"\x89PNG\r\n\x1a\n" + body
 
 
-def class_shares(images, labels):
+def class_shares(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """[N, 10] how much each image looks like each class.
 
     A Gaussian kernel over the distances to the nearest other images of every class: a digit whose
@@ -60,7 +61,11 @@ def class_shares(images, labels):
     return shares / shares.sum(axis=1, keepdims=True)
 
 
-def read(data_dir=None, certain_threshold=None, seed=0):
+def read(
+    data_dir: str | pathlib.Path | None = None,
+    certain_threshold: float | None = None,
+    seed: int = 0,
+) -> ImageSet:
     """The digits as an image set; certain means that all five simulated annotators agree.
 
     Args:

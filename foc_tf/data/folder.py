@@ -11,7 +11,9 @@ from foc_tf.splitting import stratified_splits
 _SPLITS = ("train", "val", "test")
 
 
-def read(data_dir, certain_threshold=None, seed=0):
+def read(
+    data_dir: str | pathlib.Path, certain_threshold: float | None = None, seed: int = 0
+) -> ImageSet:
     """Reads class folders; every image has one vote, that of its folder.
 
     Args:
@@ -36,7 +38,7 @@ def read(data_dir, certain_threshold=None, seed=0):
         raise ValueError(
             f"data_dir: {folder} has {held_out[0]}/ but no train/; add train/<class>/."
         )
-    entries = []  # (path, split, class or None)
+    entries: list[tuple] = []  # (path, split, class or None)
     for split in _SPLITS if has_splits else ("",):
         for path in _images(folder / split):
             parts = path.relative_to(folder / split).parts

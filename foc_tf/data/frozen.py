@@ -7,22 +7,27 @@ batch takes its rows from them. A run that goes on makes the same table again.
 Differs from the paper: augmentations are drawn among the kept versions, not anew in every step.
 """
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import tensorflow as tf
 
 from foc_tf.augment import AUGMENTATIONS, center_crop
+from foc_tf.data.batches import BatchSampler
+from foc_tf.data.decoding import Loader
+from foc_tf.views import View
 
 _BLOCK = 128
 # Seeds of `pipeline.augmented` have the places of views there.
 _FIRST_SEED = 8
 
 
-def versions_of(recipe, versions):
+def versions_of(recipe: str, versions: int) -> int:
     """How many versions of an image are kept: one where nothing is random."""
     return 1 if AUGMENTATIONS[recipe] is center_crop else versions
 
 
-def bytes_needed(views, versions, num_images, width):
+def bytes_needed(views: Sequence[View], versions: int, num_images: int, width: int) -> int:
     """Bytes of the `tables` of a stage.
 
     Args:
@@ -35,7 +40,15 @@ def bytes_needed(views, versions, num_images, width):
     return 4 * num_images * width * sum(versions_of(recipe, versions) for recipe in recipes)
 
 
-def tables(extract, loader, images, views, image_size, versions, seed):
+def tables(
+    extract: Callable[[tf.Tensor], tf.Tensor],
+    loader: Loader,
+    images: np.ndarray,
+    views: Sequence[View],
+    image_size: int,
+    versions: int,
+    seed: int,
+) -> dict[str, np.ndarray]:
     """Features of every image under every recipe of the views.
 
     Args:
@@ -74,7 +87,14 @@ def _features(extract, loader, images, name, image_size, seed):
     return np.concatenate([extract(pixels).numpy() for pixels in blocks])
 
 
-def feature_batches(sampler, views, kept, images, start_step=0, part=(0, 1)):
+def feature_batches(
+    sampler: BatchSampler,
+    views: Sequence[View],
+    kept: dict[str, np.ndarray],
+    images: np.ndarray,
+    start_step: int = 0,
+    part: tuple[int, int] = (0, 1),
+) -> tf.data.Dataset:
     """Endless dataset of batch dicts of features, in place of `pipeline.training_batches`.
 
     Args:

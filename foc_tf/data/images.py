@@ -2,10 +2,11 @@
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 
-from foc_tf import annotations
+from foc_tf.annotations import Annotations, from_votes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,11 +61,11 @@ class ImageSet:
     checked: bool = False
 
     @functools.cached_property
-    def annotations(self):
+    def annotations(self) -> Annotations:
         """`annotations.Annotations` of the votes."""
-        return annotations.from_votes(self.votes, self.certain_threshold)
+        return from_votes(self.votes, self.certain_threshold)
 
-    def roles(self):
+    def roles(self) -> Roles:
         """The images by what they are for: `Roles`."""
         certain = self.annotations.certain
         voted = self.votes.sum(axis=1) > 0
@@ -76,7 +77,7 @@ class ImageSet:
             test=np.flatnonzero(certain & (self.splits == "test")),
         )
 
-    def training_labels(self, labels_per_class=0, seed=0):
+    def training_labels(self, labels_per_class: int = 0, seed: int = 0) -> np.ndarray:
         """[N] int32 class ids of the images that are labelled in training, -1 for all others.
 
         Args:
@@ -99,7 +100,7 @@ class ImageSet:
         labels[labeled] = self.annotations.reference[labeled]
         return labels
 
-    def without(self, indices):
+    def without(self, indices: Sequence[int] | np.ndarray) -> "ImageSet":
         """The set without some images."""
         if not len(indices):
             return self
@@ -109,7 +110,7 @@ class ImageSet:
         return dataclasses.replace(self, original=original, **parts)
 
 
-def check_trainable(image_set, labels):
+def check_trainable(image_set: ImageSet, labels: np.ndarray) -> None:
     """Checks that FOC can learn from the labels: every class has an image and a partner for it.
 
     Args:

@@ -5,24 +5,28 @@ batches it would have got.
 """
 
 import pathlib
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from foc_tf.augment import AUGMENTATIONS
 from foc_tf.data import caching, decoding
+from foc_tf.data.batches import BatchSampler
+from foc_tf.data.decoding import Loader
+from foc_tf.views import View
 
 
 def make_loader(
-    sources,
-    load_size,
-    channels,
-    cache="auto",
-    cache_gigabytes=2.0,
-    cache_dir=None,
-    fast_jpeg=False,
-    log=None,
-):
+    sources: Sequence[str | bytes] | np.ndarray,
+    load_size: int,
+    channels: int,
+    cache: str = "auto",
+    cache_gigabytes: float = 2.0,
+    cache_dir: str | pathlib.Path | None = None,
+    fast_jpeg: bool = False,
+    log: Callable[[str], object] | None = None,
+) -> Loader:
     """Function from [U] image indices to [U, load_size, load_size, channels] uint8, for `tf.data`.
 
     Args:
@@ -41,7 +45,7 @@ def make_loader(
         be decoded.
     """
     decoder = decoding.Decoder(sources, load_size, channels, fast_jpeg)
-    path = free = None
+    path, free = None, 0
     small = caching.bytes_needed(decoder) <= cache_gigabytes * 2**30
     # A million files take a while to be asked for their times.
     if cache_dir is not None and (cache == "disk" or (cache == "auto" and not small)):
@@ -50,12 +54,18 @@ def make_loader(
     kind = caching.choose(cache, decoder, cache_gigabytes, path, free)
     if kind == "memory":
         return caching.memory(decoder, log)
-    return caching.disk(decoder, path, log) if kind == "disk" else decoder
+    return caching.disk(decoder, path, log) if kind == "disk" and path else decoder
 
 
 def training_batches(
-    sampler, views, loader, image_size, start_step=0, part=(0, 1), augment_on="host"
-):
+    sampler: BatchSampler,
+    views: Sequence[View],
+    loader: Loader,
+    image_size: int,
+    start_step: int = 0,
+    part: tuple[int, int] = (0, 1),
+    augment_on: str = "host",
+) -> tf.data.Dataset:
     """Endless dataset of batch dicts from `start_step` on.
 
     Args:
@@ -113,7 +123,9 @@ def training_batches(
     return steps.map(build, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(2)
 
 
-def augmented(batch, views, seed, image_size):
+def augmented(
+    batch: dict[str, tf.Tensor], views: Sequence[View], seed: int, image_size: int
+) -> dict[str, tf.Tensor]:
     """The views of a batch as it was loaded, the same wherever and in whatever parts it is done.
 
     Args:
@@ -148,7 +160,12 @@ def _check_whole_draws(sampler, views):
         )
 
 
-def evaluation_batches(loader, indices, image_size, batch_size=128):
+def evaluation_batches(
+    loader: Loader,
+    indices: Sequence[int] | np.ndarray,
+    image_size: int,
+    batch_size: int = 128,
+) -> tf.data.Dataset:
     """Dataset of [<=B, image_size, image_size, C] float32 centre crops of some images, in order."""
     crop = AUGMENTATIONS["center_crop"]
     steps = tf.data.Dataset.from_tensor_slices(np.asarray(indices, np.int64)).batch(batch_size)

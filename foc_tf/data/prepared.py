@@ -17,7 +17,9 @@ EXTENSIONS = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
 _SPLITS = ("train", "val", "test")
 
 
-def read(data_dir, certain_threshold=None, seed=0):
+def read(
+    data_dir: str | pathlib.Path, certain_threshold: float | None = None, seed: int = 0
+) -> ImageSet:
     """Reads a prepared dataset (contract: annotations.csv, splits.csv, dataset.json, images/).
 
     Args:

@@ -1,10 +1,21 @@
 """A data set ready to train on: read, unreadable images left out, labels checked."""
 
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
 from foc_tf import data
 from foc_tf.data import decoding, images
 
 
-def read(dataset, data_dir, certain_threshold=None, labels_per_class=0, seed=0):
+def read(
+    dataset: str,
+    data_dir: str | pathlib.Path | None,
+    certain_threshold: float | None = None,
+    labels_per_class: int = 0,
+    seed: int = 0,
+) -> tuple[images.ImageSet, np.ndarray, list[dict[str, str]]]:
     """Reads a data set and leaves out the images that cannot be decoded.
 
     Args:
@@ -25,6 +36,8 @@ def read(dataset, data_dir, certain_threshold=None, labels_per_class=0, seed=0):
     if data_dir is None and data.needs_folder(dataset):
         raise ValueError(f"data_dir: dataset {dataset} needs --data_dir=<folder>.")
     image_set = read_set(data_dir, certain_threshold=certain_threshold, seed=seed)
+    bad: Sequence[int] | np.ndarray
+    reasons: list[str]
     bad, reasons = ([], []) if image_set.checked else decoding.unreadable(image_set.sources)
     left_out = [
         {"image": str(image_set.ids[index]), "reason": reason}

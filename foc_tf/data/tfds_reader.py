@@ -8,11 +8,13 @@ import contextlib
 import csv
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 
 from foc_tf import files
 from foc_tf.data import prepared
+from foc_tf.data.images import ImageSet
 from foc_tf.datasets import examples, finding
 from foc_tf.datasets.voting import VOTES, Votes
 from foc_tf.splitting import stratified_splits
@@ -20,7 +22,14 @@ from foc_tf.splitting import stratified_splits
 _SUFFIXES = {b"\x89PNG": ".png", b"\xff\xd8": ".jpg", b"GIF8": ".gif", b"BM": ".bmp"}
 
 
-def read(name, data_dir=None, certain_threshold=None, seed=0, beam_runner=None, beam_options=()):
+def read(
+    name: str,
+    data_dir: str | pathlib.Path | None = None,
+    certain_threshold: float | None = None,
+    seed: int = 0,
+    beam_runner: str | None = None,
+    beam_options: Sequence[str] = (),
+) -> ImageSet:
     """Reads an image classification data set of TFDS, or a builder of foc_tf.datasets.
 
     Args:
@@ -51,7 +60,12 @@ def read(name, data_dir=None, certain_threshold=None, seed=0, beam_runner=None, 
     return dataclasses.replace(image_set, splits=splits)
 
 
-def prepare(name, data_dir=None, beam_runner=None, beam_options=()):
+def prepare(
+    name: str,
+    data_dir: str | pathlib.Path | None = None,
+    beam_runner: str | None = None,
+    beam_options: Sequence[str] = (),
+) -> pathlib.Path:
     """The folder of the prepared dataset, `<data_dir>/foc_tf/<name>/<version>`; made if missing.
 
     Args:

@@ -14,8 +14,9 @@ from foc_tf.methods.pi_model import PiModel
 from foc_tf.methods.pseudo_label import PseudoLabel
 from foc_tf.methods.scan import SCAN
 from foc_tf.methods.supervised import Supervised
+from foc_tf.model import SemiSupervisedModel
 
-METHODS = {
+METHODS: dict[str, type[SemiSupervisedModel]] = {
     "foc": FOC,
     "iic": IIC,
     "supervised": Supervised,

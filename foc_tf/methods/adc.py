@@ -1,12 +1,16 @@
 """ADC of Haeusser et al. (2018), Associative Deep Clustering (GCPR 2018)."""
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
+import keras
 import tensorflow as tf
 
 from foc_tf.clustering import association_losses
 from foc_tf.distribution import global_rows
 from foc_tf.model import SemiSupervisedModel
+from foc_tf.stages import Stage
 from foc_tf.views import View
 
 
@@ -42,13 +46,15 @@ class ADC(SemiSupervisedModel):
     views = (View("anchor", "self", "crop"), View("positive", "self", "iic_transformed"))
     hyperparameters = ("visit_weight", "unlabeled_ratio", "pretext_epochs", "augment_positive")
 
-    def __init__(self, backbone, k_gt, visit_weight=0.5, **kwargs):
+    def __init__(
+        self, backbone: keras.Model, k_gt: int, visit_weight: float = 0.5, **kwargs: Any
+    ) -> None:
         """See the class."""
         super().__init__(backbone, k_gt, **kwargs)
         self.visit_weight = visit_weight
 
     @classmethod
-    def schedule(cls, stages):
+    def schedule(cls, stages: Sequence[Stage]) -> Sequence[Stage]:
         """No stage has labels; `fine_tune` is called clustering."""
         names = {"fine_tune": "clustering"}
         return tuple(
@@ -56,7 +62,7 @@ class ADC(SemiSupervisedModel):
             for stage in stages
         )
 
-    def compute_losses(self, batch, training):
+    def compute_losses(self, batch: dict[str, tf.Tensor], training: bool) -> dict[str, tf.Tensor]:
         """All of `loss_names`; in the pretext those of the centroids' walk are left out."""
         image, transformed = self.forward(batch, ["anchor", "positive"], training)
         walker, visit = association_losses(self._similarity(transformed, image))

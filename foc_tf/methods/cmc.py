@@ -1,13 +1,17 @@
 """CMC of Tian et al. (2019), Contrastive Multiview Coding, arXiv 1906.05849."""
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
+import keras
 import tensorflow as tf
 
 from foc_tf import losses
 from foc_tf.backbones.luma_chroma import of_luma_and_chroma
 from foc_tf.contrastive import contrastive_loss
 from foc_tf.model import SemiSupervisedModel
+from foc_tf.stages import Stage
 from foc_tf.views import View
 
 
@@ -41,14 +45,21 @@ class CMC(SemiSupervisedModel):
     images_per_view = 2
     passes_per_view = 2.0
 
-    def __init__(self, backbone, k_gt, temperature=0.07, projection_units=128, **kwargs):
+    def __init__(
+        self,
+        backbone: keras.Model,
+        k_gt: int,
+        temperature: float = 0.07,
+        projection_units: int = 128,
+        **kwargs: Any,
+    ) -> None:
         """See the class."""
         backbone = of_luma_and_chroma(backbone)
         super().__init__(backbone, k_gt, projection_units=projection_units, **kwargs)
         self.temperature = temperature
 
     @classmethod
-    def schedule(cls, stages):
+    def schedule(cls, stages: Sequence[Stage]) -> Sequence[Stage]:
         """The projection without labels, then the classes on labelled images alone."""
         return tuple(
             dataclasses.replace(stage, labeled_only=True)
@@ -57,7 +68,7 @@ class CMC(SemiSupervisedModel):
             for stage in stages
         )
 
-    def compute_losses(self, batch, training):
+    def compute_losses(self, batch: dict[str, tf.Tensor], training: bool) -> dict[str, tf.Tensor]:
         """{"normal_ce"} in stages with labels, else {"luma_chroma_nce"}."""
         (outputs,) = self.forward(batch, ["anchor"], training)
         if self.stage.use_labels:

@@ -1,5 +1,8 @@
 """FixMatch of Sohn et al. (2020), arXiv 2001.07685."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -41,16 +44,16 @@ class FixMatch(SemiSupervisedModel):
 
     def __init__(
         self,
-        backbone,
-        k_gt,
-        k=0,
-        lambda_u=1.0,
-        ramp_up=0.0,
-        threshold=0.95,
-        distribution_alignment=False,
-        class_shares=None,
-        **kwargs,
-    ):
+        backbone: keras.Model,
+        k_gt: int,
+        k: int = 0,
+        lambda_u: float = 1.0,
+        ramp_up: float = 0.0,
+        threshold: float = 0.95,
+        distribution_alignment: bool = False,
+        class_shares: Sequence[float] | None = None,
+        **kwargs: Any,
+    ) -> None:
         """See the class."""
         consistency.check_weight(lambda_u, ramp_up)
         consistency.check_range("threshold", threshold, 0, 1)
@@ -59,7 +62,7 @@ class FixMatch(SemiSupervisedModel):
         self.align = alignment.make(distribution_alignment, class_shares, k_gt, self.num_sub_heads)
         self.trackers["confident_share"] = keras.metrics.Mean(name="confident_share")
 
-    def compute_losses(self, batch, training):
+    def compute_losses(self, batch: dict[str, tf.Tensor], training: bool) -> dict[str, tf.Tensor]:
         """{"normal_ce", "normal_pseudo"}, and FOC's with overclustering heads."""
         labels = batch["label"]
         outputs = self.forward(batch, ["anchor", "strong"], training)

@@ -1,5 +1,8 @@
 """Fuzzy Overclustering (FOC) of Schmarje et al. (2020), arXiv 2012.01768."""
 
+from typing import Any
+
+import keras
 import tensorflow as tf
 
 from foc_tf import losses, overclustering
@@ -54,18 +57,18 @@ class FOC(SemiSupervisedModel):
 
     def __init__(
         self,
-        backbone,
-        k_gt,
-        k=60,
-        lambda_s=1.0,
-        lambda_ice=1.0,
-        lambda_u=1.0,
-        negatives="triplet",
-        ce_views="anchor",
-        normal_mi_rows="all",
-        partners="same_class",
-        **kwargs,
-    ):
+        backbone: keras.Model,
+        k_gt: int,
+        k: int = 60,
+        lambda_s: float = 1.0,
+        lambda_ice: float = 1.0,
+        lambda_u: float = 1.0,
+        negatives: str = "triplet",
+        ce_views: str = "anchor",
+        normal_mi_rows: str = "all",
+        partners: str = "same_class",
+        **kwargs: Any,
+    ) -> None:
         """See the class."""
         if k <= k_gt:
             raise ValueError(
@@ -82,7 +85,7 @@ class FOC(SemiSupervisedModel):
         self.negatives, self.ce_views, self.normal_mi_rows = negatives, ce_views, normal_mi_rows
 
     @property
-    def views(self):
+    def views(self) -> tuple[View, ...]:  # type: ignore[override]
         """x1, x2 and, for triplets, x3, with the authors' recipes."""
         views = (
             View("anchor", "self", "affine_cutout"),
@@ -96,7 +99,7 @@ class FOC(SemiSupervisedModel):
     def _uses_triplets(self):
         return self.negatives != "in_batch" and self.lambda_ice > 0
 
-    def compute_losses(self, batch, training):
+    def compute_losses(self, batch: dict[str, tf.Tensor], training: bool) -> dict[str, tf.Tensor]:
         """{"normal_ce", "normal_mi", "over_ice", "over_mi"} of the heads that are trained."""
         supervised = self.stage.use_labels and self.lambda_s > 0
         names = ["anchor", "positive"]

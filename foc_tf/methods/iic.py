@@ -1,11 +1,15 @@
 """Invariant Information Clustering (IIC) of Ji et al. (2019), arXiv 1807.06653."""
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
+import keras
 import tensorflow as tf
 
 from foc_tf import losses
 from foc_tf.model import SemiSupervisedModel
+from foc_tf.stages import Stage
 from foc_tf.views import View
 
 
@@ -38,24 +42,30 @@ class IIC(SemiSupervisedModel):
         *("unlabeled_ratio", "pretext_epochs", "augment_positive", "frozen_views"),
     )
 
-    def __init__(self, backbone, k_gt, k=70, hidden_units=0, **kwargs):
+    def __init__(
+        self, backbone: keras.Model, k_gt: int, k: int = 70, hidden_units: int = 0, **kwargs: Any
+    ) -> None:
         """See the class."""
         super().__init__(
             backbone, k_gt, k, hidden_units=hidden_units, over_hidden_units=0, **kwargs
         )
 
     @classmethod
-    def schedule(cls, stages):
+    def schedule(cls, stages: Sequence[Stage]) -> Sequence[Stage]:
         """The overclustering head's pretext, if labels follow, then the normal head's labels."""
         if not any(stage.use_labels for stage in stages):
             return stages
-        labelled = {"heads": ("normal",), "views": ("positive",), "labeled_only": True}
+        labelled: dict[str, Any] = {
+            "heads": ("normal",),
+            "views": ("positive",),
+            "labeled_only": True,
+        }
         return tuple(
             dataclasses.replace(stage, **(labelled if stage.use_labels else {"heads": ("over",)}))
             for stage in stages
         )
 
-    def compute_losses(self, batch, training):
+    def compute_losses(self, batch: dict[str, tf.Tensor], training: bool) -> dict[str, tf.Tensor]:
         """{"normal_ce"} in stages with labels, else "normal_mi", "over_mi" of the active heads."""
         if self.stage.use_labels:
             (outputs,) = self.forward(batch, ["positive"], training)

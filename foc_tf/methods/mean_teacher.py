@@ -1,5 +1,7 @@
 """Mean Teacher of Tarvainen and Valpola (2017), arXiv 1703.01780."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -41,7 +43,16 @@ class MeanTeacher(SemiSupervisedModel):
         *("unlabeled_ratio", "augment_positive"),
     )
 
-    def __init__(self, backbone, k_gt, k=0, lambda_u=50.0, ramp_up=0.4, ema_decay=0.999, **kwargs):
+    def __init__(
+        self,
+        backbone: keras.Model,
+        k_gt: int,
+        k: int = 0,
+        lambda_u: float = 50.0,
+        ramp_up: float = 0.4,
+        ema_decay: float = 0.999,
+        **kwargs: Any,
+    ) -> None:
         """See the class."""
         consistency.check_weight(lambda_u, ramp_up)
         consistency.check_range("ema_decay", ema_decay, 0, 1)
@@ -53,20 +64,20 @@ class MeanTeacher(SemiSupervisedModel):
         )
 
     @property
-    def served_backbone(self):
+    def served_backbone(self) -> keras.Model:
         """The teacher's."""
         return self.teacher[0]
 
     @property
-    def passes_per_view(self):
+    def passes_per_view(self) -> float:  # type: ignore[override]
         """The student sees one view, the teacher the other; for clusters the student sees both."""
         return 1.0 if self.over_head is None else 1.5
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
         """The student's outputs in training, the teacher's in inference."""
         return super().call(inputs, training) if training else self._taught(inputs)
 
-    def compute_losses(self, batch, training):
+    def compute_losses(self, batch: dict[str, tf.Tensor], training: bool) -> dict[str, tf.Tensor]:
         """{"normal_ce", "normal_consistency"}, and FOC's with overclustering heads."""
         labels = batch["label"]
         names = ["anchor", "positive"] if self.over_head is not None else ["anchor"]
@@ -82,7 +93,7 @@ class MeanTeacher(SemiSupervisedModel):
             **overclustering.added_losses(self, outputs, labels),
         }
 
-    def after_step(self):
+    def after_step(self) -> None:
         """Moves the teacher towards the student."""
         steps = tf.convert_to_tensor(self.steps_taught)
         decay = tf.minimum(1.0 - 1.0 / (steps + 1.0), self.ema_decay)
@@ -93,7 +104,7 @@ class MeanTeacher(SemiSupervisedModel):
         averages = [decay * t + (1.0 - decay) * s for t, s in pairs]
         assign_same([*teacher, self.steps_taught], [*averages, steps + 1.0])
 
-    def student_and_teacher(self):
+    def student_and_teacher(self) -> tuple[list, ...]:
         """Lists of the student's variables and of the teacher's, in one order."""
         return tuple(
             [weight for part in parts for weight in part.weights]

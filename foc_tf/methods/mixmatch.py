@@ -1,5 +1,9 @@
 """MixMatch of Berthelot et al. (2019), arXiv 1905.02249."""
 
+from collections.abc import Sequence
+from typing import Any
+
+import keras
 import tensorflow as tf
 
 from foc_tf import alignment, consistency, labeled_loss, losses, mixup, overclustering
@@ -46,17 +50,17 @@ class MixMatch(SemiSupervisedModel):
 
     def __init__(
         self,
-        backbone,
-        k_gt,
-        k=0,
-        lambda_u=75.0,
-        ramp_up=0.4,
-        temperature=0.5,
-        mixup_alpha=0.75,
-        distribution_alignment=False,
-        class_shares=None,
-        **kwargs,
-    ):
+        backbone: keras.Model,
+        k_gt: int,
+        k: int = 0,
+        lambda_u: float = 75.0,
+        ramp_up: float = 0.4,
+        temperature: float = 0.5,
+        mixup_alpha: float = 0.75,
+        distribution_alignment: bool = False,
+        class_shares: Sequence[float] | None = None,
+        **kwargs: Any,
+    ) -> None:
         """See the class."""
         consistency.check_weight(lambda_u, ramp_up)
         consistency.check_range("temperature", temperature, 1e-2, 1e2)
@@ -66,7 +70,7 @@ class MixMatch(SemiSupervisedModel):
         self.temperature, self.mixup_alpha = temperature, mixup_alpha
         self.align = alignment.make(distribution_alignment, class_shares, k_gt, self.num_sub_heads)
 
-    def compute_losses(self, batch, training):
+    def compute_losses(self, batch: dict[str, tf.Tensor], training: bool) -> dict[str, tf.Tensor]:
         """{"normal_ce", "normal_consistency"}, and FOC's with overclustering heads."""
         labels, names = batch["label"], ["anchor", "positive"]
         outputs = self.forward(batch, names, training)

@@ -1,5 +1,8 @@
 """The Pi-model of Laine and Aila (2017), arXiv 1610.02242."""
 
+from typing import Any
+
+import keras
 import tensorflow as tf
 
 from foc_tf import consistency, labeled_loss, losses, overclustering
@@ -34,13 +37,21 @@ class PiModel(SemiSupervisedModel):
         *("unlabeled_ratio", "augment_positive", "frozen_views"),
     )
 
-    def __init__(self, backbone, k_gt, k=0, lambda_u=10.0, ramp_up=0.4, **kwargs):
+    def __init__(
+        self,
+        backbone: keras.Model,
+        k_gt: int,
+        k: int = 0,
+        lambda_u: float = 10.0,
+        ramp_up: float = 0.4,
+        **kwargs: Any,
+    ) -> None:
         """See the class."""
         consistency.check_weight(lambda_u, ramp_up)
         super().__init__(backbone, k_gt, k, **kwargs)
         self.lambda_u, self.ramp_up = lambda_u, ramp_up
 
-    def compute_losses(self, batch, training):
+    def compute_losses(self, batch: dict[str, tf.Tensor], training: bool) -> dict[str, tf.Tensor]:
         """{"normal_ce", "normal_consistency"}, and FOC's with overclustering heads."""
         labels = batch["label"]
         outputs = self.forward(batch, ["anchor", "positive"], training)

@@ -1,5 +1,8 @@
 """Pseudo-Label of Lee (2013), ICML workshop on challenges in representation learning."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -38,16 +41,16 @@ class PseudoLabel(SemiSupervisedModel):
 
     def __init__(
         self,
-        backbone,
-        k_gt,
-        k=0,
-        lambda_u=1.0,
-        ramp_up=0.4,
-        threshold=0.95,
-        distribution_alignment=False,
-        class_shares=None,
-        **kwargs,
-    ):
+        backbone: keras.Model,
+        k_gt: int,
+        k: int = 0,
+        lambda_u: float = 1.0,
+        ramp_up: float = 0.4,
+        threshold: float = 0.95,
+        distribution_alignment: bool = False,
+        class_shares: Sequence[float] | None = None,
+        **kwargs: Any,
+    ) -> None:
         """See the class."""
         consistency.check_weight(lambda_u, ramp_up)
         consistency.check_range("threshold", threshold, 0, 1)
@@ -57,12 +60,12 @@ class PseudoLabel(SemiSupervisedModel):
         self.trackers["confident_share"] = keras.metrics.Mean(name="confident_share")
 
     @property
-    def views(self):
+    def views(self) -> tuple[View, ...]:  # type: ignore[override]
         """The weak view; for clusters a second one."""
         views = (View("anchor", "self", "weak"), View("positive", "self", "weak"))
         return views if self.over_head is not None else views[:1]
 
-    def compute_losses(self, batch, training):
+    def compute_losses(self, batch: dict[str, tf.Tensor], training: bool) -> dict[str, tf.Tensor]:
         """{"normal_ce", "normal_pseudo"}, and FOC's with overclustering heads."""
         labels = batch["label"]
         outputs = self.forward(batch, [view.name for view in self.views], training)

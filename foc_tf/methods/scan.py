@@ -1,11 +1,18 @@
 """SCAN of Van Gansbeke et al. (2020), arXiv 2005.12320: clusters of nearest neighbours."""
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
 
 from foc_tf import clustering
 from foc_tf.contrastive import contrastive_loss
 from foc_tf.model import SemiSupervisedModel
 from foc_tf.neighbors import nearest_neighbors
+from foc_tf.stages import Stage
 from foc_tf.views import View
 
 
@@ -50,15 +57,15 @@ class SCAN(SemiSupervisedModel):
 
     def __init__(
         self,
-        backbone,
-        k_gt,
-        entropy_weight=5.0,
-        num_neighbors=20,
-        self_label_threshold=0.99,
-        temperature=0.1,
-        projection_units=128,
-        **kwargs,
-    ):
+        backbone: keras.Model,
+        k_gt: int,
+        entropy_weight: float = 5.0,
+        num_neighbors: int = 20,
+        self_label_threshold: float = 0.99,
+        temperature: float = 0.1,
+        projection_units: int = 128,
+        **kwargs: Any,
+    ) -> None:
         """See the class."""
         if num_neighbors < 1:
             raise ValueError(f"num_neighbors: expected at least 1, found {num_neighbors}.")
@@ -71,13 +78,13 @@ class SCAN(SemiSupervisedModel):
         self.self_label_threshold, self.temperature = self_label_threshold, temperature
 
     @classmethod
-    def schedule(cls, stages):
+    def schedule(cls, stages: Sequence[Stage]) -> Sequence[Stage]:
         """The three steps; `fine_tune` is called clustering."""
-        steps = {
+        steps: dict[str, dict[str, Any]] = {
             "pretext": {"heads": ("projection",), "views": ("anchor", "positive")},
             "self_label": {"views": ("anchor", "weak")},
         }
-        clustering = {"views": ("anchor", "neighbor")}
+        clustering: dict[str, Any] = {"views": ("anchor", "neighbor")}
         names = {"fine_tune": "clustering"}
         return tuple(
             dataclasses.replace(
@@ -89,11 +96,11 @@ class SCAN(SemiSupervisedModel):
             for stage in stages
         )
 
-    def neighbors(self, features):
+    def neighbors(self, features: np.ndarray) -> np.ndarray:
         """[P, F] to [P, num_neighbors]: the nearest other images by the cosine, for step 2."""
         return nearest_neighbors(features, self.num_neighbors)
 
-    def compute_losses(self, batch, training):
+    def compute_losses(self, batch: dict[str, tf.Tensor], training: bool) -> dict[str, tf.Tensor]:
         """Those of the stage's step; of step 2 where the stage has another name."""
         if self.stage.name == "pretext":
             views = self.forward(batch, ["anchor", "positive"], training)

@@ -14,7 +14,7 @@ class Supervised(SemiSupervisedModel):
     views = (View("anchor", "self", "affine_cutout"),)
     hyperparameters = ("frozen_views",)
 
-    def compute_losses(self, batch, training):
+    def compute_losses(self, batch: dict[str, tf.Tensor], training: bool) -> dict[str, tf.Tensor]:
         """{"normal_ce"}: mean over rows and sub-heads."""
         (outputs,) = self.forward(batch, ["anchor"], training)
         self.track_largest("normal", outputs["normal_probs"])
