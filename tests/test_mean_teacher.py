@@ -139,7 +139,7 @@ def test_load_evaluate_and_export_are_the_teachers(finished, tmp_path):
 
 def test_init_from_takes_the_teacher_and_gives_it_to_both(finished):
     workdir, _ = finished
-    new = build.build_model("mean_teacher", "small_resnet", 10, 8, 1, num_sub_heads=1, seed=9)
+    new = build.build_model("mean_teacher", "small_cnn", 10, 8, 1, num_sub_heads=1, seed=9)
     build.init_backbone(new, workdir)
     old = build.load(workdir).served_backbone.get_weights()
     for backbone in (new.backbone, new.served_backbone):
