@@ -12,7 +12,7 @@ from absl import flags
 from foc_tf import files, program
 from foc_tf.comparing import reaching, running, significance, summary, tables
 from foc_tf.comparing import rows as rows_lib
-from foc_tf.comparing.cells import Grid
+from foc_tf.comparing.cells import Cell, Grid
 
 FLAGS = flags.FlagValues()
 
@@ -130,7 +130,8 @@ def make_tables(f: Any, grid: Grid) -> tuple[str, Any, dict]:
 def main() -> None:
     """The program."""
     f = FLAGS
-    grid, failed = make_grid(f), []
+    grid = make_grid(f)
+    failed: list[Cell] = []
     if f.run:
         seconds = None if f.budget_minutes is None else 60 * f.budget_minutes
         failed, left = running.run_missing(grid, seconds)

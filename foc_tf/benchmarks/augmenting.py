@@ -3,13 +3,15 @@
 import contextlib
 import io
 import time
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from foc_tf.augment import AUGMENTATIONS
-from foc_tf.benchmarks.timing import Row, interleaved, quartiles
+from foc_tf.benchmarks.timing import Options, Row, interleaved, quartiles
 from foc_tf.keras_compat import KERAS_3
 
 _IMAGES, _FROM, _TO = 256, 96, 64
@@ -18,10 +20,10 @@ _NAMES = ("affine_cutout", "iic", "center_crop", "weak", "strong")
 _TARGETS = {"affine_cutout": ">= 5,600 images/s", "iic": ">= 15,000 images/s"}
 
 
-def augmentation(options):
+def augmentation(options: Options) -> list[Row]:
     """Images a CPU-second of the recipes; ratio to the same in another library, in CPU seconds."""
     images = _photographs(_IMAGES, _FROM)
-    functions = {}
+    functions: dict[str, Any] = {}
     for name in _NAMES:
         recipe = AUGMENTATIONS[name]
         compiled = tf.function(lambda seed, recipe=recipe: recipe(images, seed, _TO))
@@ -58,7 +60,7 @@ def _photographs(count, side):
     return tf.cast(tf.image.resize(coarse, (side, side), "bicubic"), tf.uint8).numpy()
 
 
-def rand_augments():
+def rand_augments() -> dict[str, Callable[[np.ndarray], Callable[[], tf.Tensor]]]:
     """{library: function of images} of the peers of "strong" in this generation of Keras.
 
     As many operations an image as "strong" has, of middling strength; nothing of the crop, the
@@ -68,27 +70,28 @@ def rand_augments():
     return core | {"keras-cv": keras_cv_operations}
 
 
-def keras_core_operations(images):
+def keras_core_operations(images: np.ndarray) -> Callable[[], tf.Tensor]:
     """Function without arguments: Keras 3's own RandAugment of [N, side, side, 3] uint8 images."""
-    layer = keras.layers.RandAugment((0, 255), AUGMENTATIONS["strong"].number, factor=0.5)
+    number = AUGMENTATIONS["strong"].number  # type: ignore[attr-defined]
+    layer = keras.layers.RandAugment((0, 255), number, factor=0.5)
     floats = tf.constant(images, tf.float32)
     return tf.function(lambda: layer(floats, training=True))
 
 
-def keras_cv_operations(images):
+def keras_cv_operations(images: np.ndarray) -> Callable[[], tf.Tensor]:
     """Function without arguments: keras-cv's RandAugment of [N, side, side, 3] uint8 images."""
     # keras-cv says which Keras it found, on every import.
     with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
         from keras_cv.layers import RandAugment
     # Its layers draw from a global generator, which deterministic TensorFlow does not make.
     tf.random.set_global_generator(tf.random.Generator.from_seed(0))
-    number = AUGMENTATIONS["strong"].number
+    number = AUGMENTATIONS["strong"].number  # type: ignore[attr-defined]
     layer = RandAugment((0, 255), augmentations_per_image=number, magnitude=0.5, rate=1.0)
     floats = tf.constant(images, tf.float32)
     return tf.function(lambda: layer(floats))
 
 
-def imgaug_recipes():
+def imgaug_recipes() -> dict[str, Any]:
     """The authors' x1 and x2 in imgaug; empty where it is not installed (extra [bench])."""
     try:
         from imgaug import augmenters as iaa

@@ -4,13 +4,13 @@ import numpy as np
 import tensorflow as tf
 
 from foc_tf import build, evaluate
-from foc_tf.benchmarks.timing import interleaved, row
+from foc_tf.benchmarks.timing import Options, Row, interleaved, row
 
 # Enough for the start of a pipeline and of Keras's predict, some 0.1 s, not to be what is measured.
 _IMAGES = 1024
 
 
-def evaluation(options):
+def evaluation(options: Options) -> list[Row]:
     """All sub-heads' outputs of images in memory / the backbone's forward pass."""
     size = options.image_size
     model = build.build_model("foc", options.backbone, 10, size, k=60)

@@ -6,6 +6,7 @@ joints and the in-batch CE^-1 with their gradients. Both are timed, in the same 
 
 import dataclasses
 import pathlib
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -14,7 +15,7 @@ from foc_tf import backbones
 from foc_tf.benchmarks import plotting
 from foc_tf.benchmarks.remembering import memory
 from foc_tf.benchmarks.stepping import bare_step, foc_step
-from foc_tf.benchmarks.timing import interleaved, quartiles, row
+from foc_tf.benchmarks.timing import Options, Row, interleaved, quartiles, row
 
 SERIES = {
     "k": (60, 200, 600, 2000),
@@ -27,9 +28,10 @@ _BACKBONE, _SIDE, _CLASSES = "small_resnet", 8, 10
 _LABELS = {"k": "clusters k", "num_sub_heads": "sub-heads of each kind", "rows": "rows of a batch"}
 
 
-def growth(options):
+def growth(options: Options) -> list[Row]:
     """A step / its matrix products for each value; memory for each number of images."""
-    rows, plots = [], []
+    rows: list[Row] = []
+    plots: list[plotting.Plot] = []
     for name in SERIES:
         found, plot = _steps(options, name)
         rows, plots = rows + found, [*plots, plot]
@@ -76,7 +78,7 @@ def _milliseconds(times):
     return tuple(1e3 * value for value in quartiles(times[1]))
 
 
-def products(rows, k, num_sub_heads):
+def products(rows: int, k: int, num_sub_heads: int) -> Callable[[], list[tf.Tensor]]:
     """Function that does a FOC step's matrix products behind the backbone, on noise.
 
     Args:

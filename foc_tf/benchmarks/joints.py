@@ -4,10 +4,10 @@ import numpy as np
 import tensorflow as tf
 
 from foc_tf import losses
-from foc_tf.benchmarks.timing import interleaved, row
+from foc_tf.benchmarks.timing import Options, Row, interleaved, row
 
 
-def joint(options):
+def joint(options: Options) -> list[Row]:
     """Matrix product / mean of n outer products; n = 210, k = 70, 5 sub-heads."""
     rng = np.random.default_rng(0)
     one, two = (
@@ -22,7 +22,8 @@ def joint(options):
         "product": tf.function(lambda: losses.joint(one, two)),
         "outer": tf.function(outer),
     }
-    np.testing.assert_allclose(*(function() for function in functions.values()), atol=1e-6)
+    both = [function() for function in functions.values()]
+    np.testing.assert_allclose(both[0], both[1], atol=1e-6)
     # Milliseconds: many calls make a round.
     many = {
         name: lambda f=function: [f() for _ in range(20)] for name, function in functions.items()

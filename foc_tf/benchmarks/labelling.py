@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from foc_tf import build
-from foc_tf.benchmarks.timing import Row, interleaved, quartiles
+from foc_tf.benchmarks.timing import Options, Row, interleaved, quartiles
 from foc_tf.formats import FORMATS
 from foc_tf.formats.tree import Tree
 from foc_tf.predicting import local
@@ -48,7 +48,7 @@ class _Untrained:
         return self.folder
 
 
-def prediction(options):
+def prediction(options: Options) -> list[Row]:
     """Files of 96 px (at 64) through `predicting.local`, the whole of what `predict` does."""
     side = options.image_size * 3 // 2
     models = {p: _Untrained(options.backbone, options.image_size, p) for p in _POLICIES}

@@ -2,12 +2,14 @@
 
 import dataclasses
 import io
+import pathlib
+from typing import Any
 
 from foc_tf import files
 
 COMMAND = "python -m foc_tf.benchmark --only=growth --plots=export/plots"
 _COLOURS, _GREY = ("#1f83d6", "#d9720b"), "#7b7b7b"
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # letters stay letters
     "svg.hashsalt": "foc_tf",  # else the names of things inside are random
     "font.size": 9,
@@ -53,7 +55,7 @@ class Plot:
     lines: list
 
 
-def check():
+def check() -> None:
     """Raises ValueError if plots cannot be drawn here."""
     try:
         import matplotlib  # noqa: F401
@@ -63,7 +65,7 @@ def check():
         ) from None
 
 
-def write(plot, folder):
+def write(plot: Plot, folder: pathlib.Path) -> None:
     """Writes `<folder>/<name>.svg`.
 
     Args:

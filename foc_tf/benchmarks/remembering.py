@@ -17,7 +17,7 @@ LONG = 1000
 _MEGA = 1e6
 
 
-def memory():
+def memory() -> tuple[list[Row], list[plotting.Plot]]:
     """Memory of training on N images, decoded when a batch needs them, beyond TensorFlow's own.
 
     Returns:

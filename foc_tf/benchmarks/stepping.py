@@ -1,11 +1,14 @@
 """A FOC training step against one of its bare backbone in float32."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 from foc_tf import build
-from foc_tf.benchmarks.timing import interleaved, row
+from foc_tf.benchmarks.timing import Options, Row, interleaved, row
 from foc_tf.stages import Stage
 
 _VARIANTS = {
@@ -19,15 +22,15 @@ _VARIANTS = {
 _REPETITIONS = 3  # of each draw, which share an image of another class
 
 
-def step(options):
+def step(options: Options) -> list[Row]:
     """FOC (5 + 5 heads, k = 60) / bare float32 backbone and one softmax layer on three views."""
-    functions = {"bare": bare_step(options, 3 * options.rows)}
+    functions: dict[Any, Callable[[], Any]] = {"bare": bare_step(options, 3 * options.rows)}
     for negatives, policy in _VARIANTS:
         functions[negatives, policy] = foc_step(options, negatives, policy)
     functions["kept features"] = foc_step(options, features=True)
     times = interleaved(functions, options.rounds)
     note = f"{options.backbone}, {options.image_size} px, {options.rows} rows"
-    named = {
+    named: dict[Any, str] = {
         (negatives, policy): f"{negatives}, {policy.removeprefix('mixed_')}"
         for negatives, policy in _VARIANTS
     } | {"kept features": "triplet, heads only on kept features"}
@@ -42,7 +45,13 @@ def step(options):
     ]
 
 
-def foc_step(options, negatives="triplet", policy="float32", features=False, **hyperparameters):
+def foc_step(
+    options: Options,
+    negatives: str = "triplet",
+    policy: str = "float32",
+    features: bool = False,
+    **hyperparameters: Any,
+) -> Callable[[], dict[str, tf.Tensor]]:
     """Function that trains one FOC step on a batch of noise.
 
     Args:
@@ -75,7 +84,7 @@ def foc_step(options, negatives="triplet", policy="float32", features=False, **h
     return tf.function(lambda: model.train_step(batch))
 
 
-def bare_step(options, images):
+def bare_step(options: Options, images: int) -> Callable[[], tf.Tensor]:
     """Function that trains one step of the backbone with one softmax layer on so many images."""
     core = build.backbones.build(options.backbone, options.image_size)
     model = keras.Sequential([core, keras.layers.Dense(10, activation="softmax")])

@@ -2,6 +2,8 @@
 
 import dataclasses
 import time
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -44,15 +46,17 @@ class Row:
     """
 
     figure: str
-    ratio: tuple | None
-    cpu_ratio: tuple | None
+    ratio: tuple[float, ...] | None
+    cpu_ratio: tuple[float, ...] | None
     seconds: float | None
     target: str = ""
     note: str = ""
     cpu_seconds: float | None = None
 
 
-def interleaved(functions, rounds, warm_up=2):
+def interleaved(
+    functions: Mapping[Any, Callable[[], Any]], rounds: int, warm_up: int = 2
+) -> dict[Any, tuple[np.ndarray, ...]]:
     """Runs functions in turn and times each.
 
     Args:
@@ -63,7 +67,7 @@ def interleaved(functions, rounds, warm_up=2):
     Returns:
       {name: (wall [rounds], cpu [rounds])} in seconds; CPU seconds are those of all threads.
     """
-    times = {name: ([], []) for name in functions}
+    times: dict[Any, tuple[list[float], list[float]]] = {name: ([], []) for name in functions}
     for index in range(rounds + warm_up):
         for name, function in functions.items():
             cpu, wall = time.process_time(), time.perf_counter()
@@ -75,7 +79,14 @@ def interleaved(functions, rounds, warm_up=2):
     return {name: tuple(map(np.array, kept)) for name, kept in times.items()}
 
 
-def row(figure, times, name, base, factor=1.0, **more):
+def row(
+    figure: str,
+    times: Mapping[Any, tuple[np.ndarray, ...]],
+    name: Hashable,
+    base: Hashable,
+    factor: float = 1.0,
+    **more: str,
+) -> Row:
     """`Row` of the ratio of two of `interleaved`'s functions.
 
     Args:
@@ -97,12 +108,12 @@ def row(figure, times, name, base, factor=1.0, **more):
     )
 
 
-def quartiles(values):
+def quartiles(values: np.ndarray) -> tuple[float, ...]:
     """(25 %, 50 %, 75 %) of values, as floats."""
     return tuple(float(q) for q in np.quantile(values, [0.25, 0.5, 0.75]))
 
 
-def markdown(rows):
+def markdown(rows: Iterable[Row]) -> str:
     """Rows as a Markdown table."""
     lines = [
         "| figure | target | median (quartiles) | in CPU seconds | seconds | note |",

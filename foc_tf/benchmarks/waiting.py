@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from foc_tf import build
-from foc_tf.benchmarks.timing import interleaved, row
+from foc_tf.benchmarks.timing import Options, Row, interleaved, row
 from foc_tf.data import pipeline
 from foc_tf.data.batches import BatchSampler
 from foc_tf.views import View
@@ -16,7 +16,7 @@ _IMAGES, _STEPS = 2000, 10
 _TARGETS = {"resnet50v2": "<= 1.03", "efficientnet_lite0": "<= 1.10"}
 
 
-def waiting(options):
+def waiting(options: Options) -> list[Row]:
     """Time of steps on the pipeline's batches / on the same batch again and again."""
     size = options.image_size
     model = build.build_model("foc", options.backbone, 10, size, k=60)
@@ -38,7 +38,7 @@ def waiting(options):
     ]
 
 
-def batches(options):
+def batches(options: Options) -> tf.data.Dataset:
     """Endless batches of three augmented views of noise."""
     size = options.image_size
     load = size * 3 // 2

@@ -5,6 +5,11 @@ the images on which rows are compared must not take part.
 """
 
 import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from foc_tf.comparing.cells import Cell
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,10 +24,10 @@ class Decision:
 
     made: bool
     value: str | None = None
-    scores: dict = dataclasses.field(default_factory=dict)
+    scores: dict[str | None, float | None] = dataclasses.field(default_factory=dict)
 
 
-def validation_score(report):
+def validation_score(report: dict[str, Any]) -> float:
     """Mean validation accuracy of the heads that the last stage trained, 0 to 1; higher is better.
 
     The rule by which training keeps its best epoch: the accuracy of the normal head and that of the
@@ -61,7 +66,7 @@ def validation_score(report):
         ) from None
 
 
-def decide(candidates):
+def decide(candidates: "Sequence[Cell]") -> Decision:
     """The choice among a row's runs of the first seed.
 
     A run that failed (its loss was not finite, say) is out of the choice; while one is missing
@@ -83,4 +88,4 @@ def decide(candidates):
     known = {value: score for value, score in scores.items() if score is not None}
     if not ended or not known:
         return Decision(False, None, scores)
-    return Decision(True, max(known, key=known.get), scores)
+    return Decision(True, max(known, key=known.__getitem__), scores)

@@ -1,6 +1,7 @@
 """When a run first reached a score: seconds of training and images passed until then."""
 
 import dataclasses
+import pathlib
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ class Goal:
     value: float
 
 
-def parse(text):
+def parse(text: str | None) -> Goal | None:
     """`Goal` of "fuzzy_over_crossfit_macro_f1=0.5"; None of None.
 
     Raises:
@@ -34,7 +35,7 @@ def parse(text):
         ) from None
 
 
-def reached(history, goal):
+def reached(history: pathlib.Path | str, goal: Goal) -> dict[str, float] | None:
     """When the column was first at the value or above.
 
     Args:

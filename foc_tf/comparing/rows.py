@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import shlex
+from collections.abc import Iterable, Sequence
 
 # The grid's own flags, and flags that change which images validate: scores on other images say
 # nothing about the value.
@@ -17,16 +18,16 @@ class Choice:
     """A flag of train and the values among which validation chooses."""
 
     flag: str
-    values: tuple
+    values: tuple[str, ...]
 
 
-def parse_rows(texts):
+def parse_rows(texts: Iterable[str]) -> dict[str, list[str]]:
     """{name: list of flags} of --row.
 
     Raises:
       ValueError: if a row has no name, no dash before a flag, or a name that another has.
     """
-    rows = {}
+    rows: dict[str, list[str]] = {}
     for text in texts:
         name, colon, rest = text.partition(":")
         name, words = name.strip(), shlex.split(rest)
@@ -40,12 +41,12 @@ def parse_rows(texts):
     return rows
 
 
-def slug(name):
+def slug(name: str) -> str:
     """A row's name in letters, digits and underscores."""
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
-def parse_choice(text):
+def parse_choice(text: str | None) -> Choice | None:
     """`Choice` of --choose, None without one.
 
     Raises:
@@ -68,12 +69,12 @@ def parse_choice(text):
     return Choice(flag, values)
 
 
-def says(words, flag):
+def says(words: Iterable[str], flag: str) -> bool:
     """Whether a row's own flags hold this one."""
     return any(word.lstrip("-").partition("=")[0] in (flag, f"no{flag}") for word in words)
 
 
-def check_seeds(seeds):
+def check_seeds(seeds: Sequence[str]) -> None:
     """Raises ValueError if a seed is not a whole number or stands twice."""
     if not seeds or not all(re.fullmatch(r"\d+", seed) for seed in seeds):
         raise ValueError(f"seeds: expected whole numbers, 0,1,2, found {','.join(seeds)!r}.")

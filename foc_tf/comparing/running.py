@@ -4,14 +4,21 @@ import contextlib
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from foc_tf import program, stopping
 from foc_tf.comparing import choosing
 
+if TYPE_CHECKING:
+    from foc_tf.comparing.cells import Cell, Grid
+
 _SECONDS_TO_STOP = 20
 
 
-def run_missing(grid, seconds=None, start=None):
+def run_missing(
+    grid: "Grid", seconds: float | None = None, start: "Callable[[Cell], bool] | None" = None
+) -> "tuple[list[Cell], int]":
     """Runs all cells that have no report.
 
     The first seed comes first, row by row with all values among which a row chooses; then the other
@@ -59,13 +66,15 @@ def _in_order(grid):
             yield grid.cell(row, seed, decision.value) if decision.made else None
 
 
-def describe(cell, grid):
+def describe(cell: "Cell", grid: "Grid") -> str:
     """What messages call a cell: FOC, seed 0, learning_rate=1e-3."""
-    value = "" if cell.value is None else f", {grid.choice.flag}={cell.value}"
-    return f"{cell.row}, seed {cell.seed}{value}"
+    if cell.value is None:
+        return f"{cell.row}, seed {cell.seed}"
+    flag = grid.choice.flag  # type: ignore[union-attr]
+    return f"{cell.row}, seed {cell.seed}, {flag}={cell.value}"
 
 
-def train(cell):
+def train(cell: "Cell") -> bool:
     """Whether a run of train came to its end; what it says is in <workdir>.log."""
     cell.beside("failed").unlink(missing_ok=True)
     command = [sys.executable, "-m", "foc_tf.train", *cell.arguments]

@@ -5,9 +5,16 @@ resampled images for both rows; in each resample they are averaged over the seed
 have. Clusters are named once, on the images as they are.
 """
 
+import pathlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from foc_tf import bootstrap, mapping, run_tables
+
+if TYPE_CHECKING:
+    from foc_tf.comparing.cells import Cell
 
 RESAMPLES, LEVEL = 2000, 0.95
 SPLITS = ("val", "fuzzy", "test")
@@ -18,7 +25,7 @@ _COLUMNS = (
 PROTOCOLS = ("train", "crossfit", "oracle")
 
 
-def parse_path(path):
+def parse_path(path: str) -> tuple[str, str]:
     """("normal" or a protocol, name of `bootstrap.SCORES`) of a score's path in a split.
 
     Raises:
@@ -34,7 +41,7 @@ def parse_path(path):
     return head[-1], score
 
 
-def check(reference, rows, paths, split):
+def check(reference: str, rows: Mapping[str, Any], paths: Iterable[str], split: str) -> None:
     """Raises ValueError if a comparison is asked for that cannot be made."""
     if reference not in rows:
         raise ValueError(f"reference: no row {reference!r}; rows are {', '.join(rows)}.")
@@ -56,7 +63,7 @@ class Predictions:
       split: a name of `SPLITS`.
     """
 
-    def __init__(self, workdir, classes, split):
+    def __init__(self, workdir: pathlib.Path, classes: Iterable[str], split: str) -> None:
         """See the class."""
         self.classes = list(classes)
         self._path = workdir / "predictions.csv"
@@ -71,7 +78,7 @@ class Predictions:
     def _ids(self, column):
         return run_tables.ids(self._path, self._table[column], self.classes)
 
-    def of(self, head):
+    def of(self, head: str) -> np.ndarray:
         """[N] int predicted classes of "normal" or of the clusters under a protocol; -1 = none."""
         if head == "normal":
             return self._ids("normal_class")
@@ -84,7 +91,9 @@ class Predictions:
         return mapping.apply(mapping.majority(clusters, self.labels, *sizes), clusters)
 
 
-def differences(cells, reference, split, paths):
+def differences(
+    cells: "Mapping[str, Sequence[Cell]]", reference: str, split: str, paths: Sequence[str]
+) -> dict[str, dict[str, dict[str, Any]]]:
     """Differences of all rows to the reference row.
 
     A row without clusters is compared by its normal head, also where the reference has clusters.

@@ -1,14 +1,19 @@
 """The numbers of a grid from the reports that are there: scores, cost, choice, what is missing."""
 
 import statistics
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from foc_tf.comparing import choosing, reaching
+
+if TYPE_CHECKING:
+    from foc_tf.comparing.cells import Cell, Grid
 
 # Rows whose runs passed more or fewer images than this share are not a fair comparison.
 TOLERANCE = 0.1
 
 
-def score(report, split, path):
+def score(report: dict[str, Any], split: str, path: str) -> float | None:
     """A number of a report, None where the split, the head or the score is missing."""
     value = report["splits"].get(split, {})
     for key in path.split("."):
@@ -26,7 +31,9 @@ def _spent(report, what):
         ) from None
 
 
-def table_cells(grid, decisions):
+def table_cells(
+    grid: "Grid", decisions: Mapping[str, choosing.Decision]
+) -> "dict[str, list[Cell]]":
     """{row: the `cells.Cell` of each seed}, empty while the row's choice is not made."""
     return {
         row: [grid.cell(row, seed, decisions[row].value) for seed in grid.seeds]
@@ -36,7 +43,13 @@ def table_cells(grid, decisions):
     }
 
 
-def summarise(grid, decisions, split, scores, goal=None):
+def summarise(
+    grid: "Grid",
+    decisions: Mapping[str, choosing.Decision],
+    split: str,
+    scores: Sequence[str],
+    goal: reaching.Goal | None = None,
+) -> dict[str, dict[str, Any]]:
     """What table.json says of each row.
 
     Args:
@@ -72,7 +85,7 @@ def summarise(grid, decisions, split, scores, goal=None):
     return result
 
 
-def decide_all(grid):
+def decide_all(grid: "Grid") -> dict[str, choosing.Decision]:
     """{row: `choosing.Decision`} of a grid."""
     return {row: choosing.decide(grid.candidates(row)) for row in grid.rows}
 
@@ -88,12 +101,12 @@ def _missing(grid, row, cells):
     return [text(cell, f"seed {cell.seed}") for cell in cells if cell.report() is None]
 
 
-def unequal_images(summary):
+def unequal_images(summary: Mapping[str, dict[str, Any]]) -> str | None:
     """A sentence if rows passed different numbers of images, by more than `TOLERANCE`, or None."""
     means = {row: statistics.mean(v["images"]) for row, v in summary.items() if v["images"]}
     if not means:
         return None
-    fewest, most = min(means, key=means.get), max(means, key=means.get)
+    fewest, most = min(means, key=means.__getitem__), max(means, key=means.__getitem__)
     if means[most] <= (1 + TOLERANCE) * means[fewest]:
         return None
     return (

@@ -1,13 +1,26 @@
 """A grid's numbers as Markdown for people and as columns for programs."""
 
 import statistics
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from foc_tf.comparing import significance, summary
 
+if TYPE_CHECKING:
+    from foc_tf.comparing.reaching import Goal
 
-def markdown(rows, scores, split, flag=None, reference=None, paths=(), goal=None):
+
+def markdown(
+    rows: Mapping[str, dict[str, Any]],
+    scores: Sequence[str],
+    split: str,
+    flag: str | None = None,
+    reference: str | None = None,
+    paths: Sequence[str] = (),
+    goal: "Goal | None" = None,
+) -> str:
     """The Markdown table: mean and standard deviation over the seeds, and notes below it.
 
     Args:
@@ -94,7 +107,13 @@ def _notes(rows, reference):
     return [note for note in notes if note]
 
 
-def columns(rows, scores, flag=None, paths=(), goal=None):
+def columns(
+    rows: Mapping[str, dict[str, Any]],
+    scores: Sequence[str],
+    flag: str | None = None,
+    paths: Sequence[str] = (),
+    goal: "Goal | None" = None,
+) -> pd.DataFrame:
     """One row a row, as a `pandas.DataFrame`; arguments as of `markdown`.
 
     Columns: row, runs, images (mean), seconds (median), with a goal `reached` (runs that did) and

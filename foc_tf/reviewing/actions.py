@@ -4,13 +4,17 @@ All raise ValueError, with a sentence for the expert, if a decision is not possi
 """
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from foc_tf.reviewing import state
 
+if TYPE_CHECKING:
+    from foc_tf.reviewing.book import Book, Place
 
-def begin(book, expert):
+
+def begin(book: "Book", expert: str | None) -> "tuple[Place, str]":
     """Opens the book where the expert stopped."""
     expert = " ".join(str(expert or "").split())
     if not 0 < len(expert) <= state.LONGEST_NAME:
@@ -18,7 +22,7 @@ def begin(book, expert):
     return book.begin(expert), f"Welcome, {expert}."
 
 
-def go(book, place, run_and_group):
+def go(book: "Book", place: "Place", run_and_group: tuple[int, int | None]) -> "tuple[Place, str]":
     """Goes to a group of `Book.listed`."""
     run, group = run_and_group
     if not 0 <= run < len(book.sessions) or group not in book.groups(place, run):
@@ -26,18 +30,20 @@ def go(book, place, run_and_group):
     return _visited(book, dataclasses.replace(place, run=run, group=group, page=0)), ""
 
 
-def step(book, place, by):
+def step(book: "Book", place: "Place", by: int) -> "tuple[Place, str]":
     """Goes `by` groups further on."""
     return _visited(book, book.step(place, by)), ""
 
 
-def turn(book, place, by):
+def turn(book: "Book", place: "Place", by: int) -> "tuple[Place, str]":
     """Turns `by` pages of the group's images."""
     page = min(max(place.page + by, 0), book.pages(place) - 1)
     return dataclasses.replace(place, page=page), ""
 
 
-def look(book, place, fuzzy_only, unnamed_only, order, size):
+def look(
+    book: "Book", place: "Place", fuzzy_only: bool, unnamed_only: bool, order: str, size: int
+) -> "tuple[Place, str]":
     """Changes filters and order; the group stays if it is still shown."""
     place = dataclasses.replace(
         place, page=0, fuzzy_only=fuzzy_only, unnamed_only=unnamed_only, order=order, size=size
@@ -45,13 +51,13 @@ def look(book, place, fuzzy_only, unnamed_only, order, size):
     return _visited(book, book.step(place, 0)), ""
 
 
-def name(book, place, text):
+def name(book: "Book", place: "Place", text: str | None) -> "tuple[Place, str]":
     """Names the group."""
     book.decide(place, "name", {"group": place.group, "name": text or ""})
     return place, _saved(book, place, "the name")
 
 
-def accept(book, place, label):
+def accept(book: "Book", place: "Place", label: str | None) -> "tuple[Place, str]":
     """Accepts a class for the group's images."""
     if label not in book.sessions[place.run].run.classes:
         raise ValueError("Choose a class first.")
@@ -59,13 +65,13 @@ def accept(book, place, label):
     return place, _saved(book, place, "the class")
 
 
-def send(book, place, where):
+def send(book: "Book", place: "Place", where: str) -> "tuple[Place, str]":
     """Sends the group to a new class, or away."""
     book.decide(place, "send", {"group": place.group, "to": where})
     return place, _saved(book, place, "new class" if where == state.NEW_CLASS else "ignored")
 
 
-def merge(book, place, into):
+def merge(book: "Book", place: "Place", into: int | None) -> "tuple[Place, str]":
     """Merges the group into another one and goes there."""
     if into is None:
         raise ValueError("Choose a cluster to merge into first.")
@@ -74,7 +80,7 @@ def merge(book, place, into):
     return _visited(book, dataclasses.replace(place, group=into, page=0)), text
 
 
-def split(book, place):
+def split(book: "Book", place: "Place") -> "tuple[Place, str]":
     """Splits the marked images off into a new group and goes there."""
     session, found = book.sessions[place.run], book.state(place)
     marked = np.flatnonzero(found.misfit & (found.groups == place.group))
@@ -85,7 +91,7 @@ def split(book, place):
     return _visited(book, dataclasses.replace(place, group=into, page=0)), text
 
 
-def mark(book, place, images, fits):
+def mark(book: "Book", place: "Place", images: list[int], fits: bool) -> "tuple[Place, str]":
     """Marks images of the group as not fitting, or takes the marks away."""
     session = book.sessions[place.run]
     numbers = isinstance(images, list) and all(type(i) is int for i in images)
@@ -97,19 +103,19 @@ def mark(book, place, images, fits):
     return place, _saved(book, place, f"{len(images)} {'fit' if fits else 'marked'}")
 
 
-def mark_page(book, place, fits):
+def mark_page(book: "Book", place: "Place", fits: bool) -> "tuple[Place, str]":
     """Marks all images of the page, or takes their marks away."""
     return mark(book, place, book.page(place).tolist(), fits)
 
 
-def done(book, place):
+def done(book: "Book", place: "Place") -> "tuple[Place, str]":
     """Notes that the group was looked through, and goes on to the next."""
     book.decide(place, "done", {"group": place.group})
     text = _saved(book, place, "looked through")
     return step(book, place, 1)[0], text
 
 
-def undo(book, place):
+def undo(book: "Book", place: "Place") -> "tuple[Place, str]":
     """Takes back the expert's last decision and goes to where it was made."""
     undone = book.undo(place.expert)
     if undone is None:

@@ -6,6 +6,8 @@ All that is kept is in the decisions; the page only knows where the expert is.
 import os
 import pathlib
 import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 # Before Gradio is imported: nothing asks the outside for anything.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -20,11 +22,22 @@ from foc_tf.reviewing import actions, grid, guard, layout, showing, state
 from foc_tf.reviewing.book import Book
 from foc_tf.reviewing.session import Session
 
+if TYPE_CHECKING:
+    from foc_tf.reviewing.run_data import RunData
+
 _HERE = pathlib.Path(__file__).parent
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
-def serve(runs, host, port, login, open_browser, seed, log):
+def serve(
+    runs: "Sequence[RunData]",
+    host: str,
+    port: int,
+    login: tuple[str, str] | None,
+    open_browser: bool,
+    seed: int,
+    log: Callable[[str], None],
+) -> None:
     """Serves the review until the process is stopped.
 
     Args:
@@ -78,7 +91,7 @@ def _launch(page, host, port, login, open_browser):
     )
 
 
-def make(pages):
+def make(pages: Book) -> Any:
     """The page of a `book.Book`: `gradio.Blocks`."""
     with gr.Blocks(title="Review of clusters", analytics_enabled=False, fill_width=True) as page:
         place = gr.State(None)
@@ -97,11 +110,15 @@ def make(pages):
             return opened | showing.everything(parts, pages, at, text)
 
         outputs = [door.column, door.refused, place, *parts.shown()]
-        quick = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
+        quick: dict[str, Any] = {
+            "api_visibility": "private",
+            "show_progress": "hidden",
+            "queue": False,
+        }
         door.begin.click(enter, door.expert, outputs, **quick)
         door.expert.submit(enter, door.expert, outputs, **quick)
 
-        def enter_known(event: gr.EventData):
+        def enter_known(event: gr.EventData) -> dict[Any, Any]:
             number, known = event._data.get("number"), _experts(pages)
             return enter(known[number] if number in range(len(known)) else "")
 
@@ -169,7 +186,7 @@ class _Wires:
         """Marks answer with what is marked only: the page of images stays as it is."""
         parts = self.parts
 
-        def handle(place, event: gr.EventData):
+        def handle(place: Any, event: gr.EventData) -> dict[Any, Any]:
             images, fits = event._data.get("images"), event._data.get("fits")
             _, text, good = self._tried(actions.mark, place, images, fits)
             if place is None:
@@ -182,7 +199,7 @@ class _Wires:
         self._listen(parts.images.submit, handle, [self.place], outputs, queue=False)
 
     def _on_similar(self):
-        def handle(place, event: gr.EventData):
+        def handle(place: Any, event: gr.EventData) -> dict[Any, Any]:
             run = place.run if place else 0
             group = event._data.get("group")
             after, text, good = self._tried(actions.go, place, (run, group))

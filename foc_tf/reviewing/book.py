@@ -1,10 +1,17 @@
 """The pages an expert turns: which groups, in which order, which images of them. No HTML."""
 
 import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from foc_tf.reviewing import clusters
+
+if TYPE_CHECKING:
+    from foc_tf.reviewing.decisions import Decision
+    from foc_tf.reviewing.session import Session
+    from foc_tf.reviewing.state import State
 
 NUMBER, LARGEST, LEAST_ALIKE = "by number", "largest first", "lowest consistency first"
 ORDERS = (NUMBER, LARGEST, LEAST_ALIKE)
@@ -47,9 +54,10 @@ class Book:
       seed: of the order of a blind review.
     """
 
-    def __init__(self, sessions, seed=0):
+    def __init__(self, sessions: "Sequence[Session]", seed: int = 0) -> None:
         """See the class."""
-        self.sessions, self.blind, self._known = sessions, len(sessions) > 1, {}
+        self.sessions, self.blind = sessions, len(sessions) > 1
+        self._known: dict[Any, Any] = {}
         pages = [
             (number, int(cluster))
             for number, session in enumerate(sessions)
@@ -58,11 +66,11 @@ class Book:
         mixed = np.random.default_rng(seed).permutation(len(pages))
         self._mixed = [pages[i] for i in mixed]
 
-    def state(self, place):
+    def state(self, place: Place) -> "State":
         """The expert's `state.State` of the run she is in."""
         return self.sessions[place.run].state(place.expert)
 
-    def groups(self, place, run=None):
+    def groups(self, place: Place, run: int | None = None) -> dict[int, clusters.Cluster]:
         """{group: `clusters.Cluster`} of those that have images, as the expert made them."""
         run = place.run if run is None else run
         session, key = self.sessions[run], (run, place.expert)
@@ -76,7 +84,7 @@ class Book:
             self._known[key] = kept
         return kept[1]
 
-    def listed(self, place):
+    def listed(self, place: Place) -> list[tuple[int, int]]:
         """[(run, group)] that the filters leave, in order."""
         if self.blind:
             return [
@@ -93,11 +101,11 @@ class Book:
         if place.order == LARGEST:
             chosen.sort(key=lambda g: -found[g].size)
         if place.order == LEAST_ALIKE:
-            alike = {g: found[g].consistency for g in chosen}
-            chosen.sort(key=lambda g: 2.0 if alike[g] is None else alike[g])
+            alike = {g: 2.0 if (c := found[g].consistency) is None else c for g in chosen}
+            chosen.sort(key=alike.__getitem__)
         return [(0, g) for g in chosen]
 
-    def step(self, place, by):
+    def step(self, place: Place, by: int) -> Place:
         """The place `by` groups further on in the list; the ends stop."""
         entries = self.listed(place)
         if not entries:
@@ -118,7 +126,7 @@ class Book:
         at = entries.index(after[0]) if after else len(entries)
         return at + by - (by > 0)
 
-    def begin(self, expert):
+    def begin(self, expert: str) -> Place:
         """Where the expert stopped, or the first group."""
         visits = [
             (decision.time, number, decision.arguments.get("group"))
@@ -131,38 +139,38 @@ class Book:
                 return Place(expert, run, group)
         return self.step(Place(expert), 0)
 
-    def images(self, place):
+    def images(self, place: Place) -> np.ndarray:
         """[M] int, all images of the group that may be shown, the most confident first."""
-        found = self.groups(place).get(place.group)
+        found = None if place.group is None else self.groups(place).get(place.group)
         if found is None:
             return np.zeros(0, np.int64)
         fuzzy = self.sessions[place.run].run.fuzzy
         return found.members[fuzzy[found.members]] if place.fuzzy_only else found.members
 
-    def pages(self, place):
+    def pages(self, place: Place) -> int:
         """Number of pages of the group, at least 1."""
         return max(1, -(-len(self.images(place)) // place.size))
 
-    def page(self, place):
+    def page(self, place: Place) -> np.ndarray:
         """[m] int, the images of the page."""
         start = place.page * place.size
         return self.images(place)[start : start + place.size]
 
-    def decided(self):
+    def decided(self) -> int:
         """Number of decisions, of all runs: their own would tell whose a cluster is."""
         return sum(len(session.log.decisions) for session in self.sessions)
 
-    def progress(self, place):
+    def progress(self, place: Place) -> tuple[int, int]:
         """(number of groups of the list that were looked through, number of all)."""
         listed = self.listed(place)
         own = [session.state(place.expert) for session in self.sessions]
         return sum(group in own[run].done for run, group in listed), len(listed)
 
-    def decide(self, place, action, arguments):
+    def decide(self, place: Place, action: str, arguments: dict[str, Any]) -> "State":
         """Saves a decision about the run she is in."""
         return self.sessions[place.run].decide(place.expert, action, arguments)
 
-    def undo(self, expert):
+    def undo(self, expert: str) -> "tuple[int, Decision] | None":
         """Takes back her last decision in whichever run; returns (run, decision) or None."""
         lasts = [
             (last.time, number)
@@ -172,4 +180,5 @@ class Book:
         if not lasts:
             return None
         run = max(lasts)[1]
-        return run, self.sessions[run].undo(expert)
+        undone = self.sessions[run].undo(expert)
+        return None if undone is None else (run, undone)

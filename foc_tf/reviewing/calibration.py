@@ -5,7 +5,9 @@ import numpy as np
 BINS = 15
 
 
-def reliability(correct, confidence, bins=BINS):
+def reliability(
+    correct: np.ndarray, confidence: np.ndarray, bins: int = BINS
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, float | None]:
     """Accuracy in bins of confidence, and the expected calibration error.
 
     Guo et al. (2017), "On Calibration of Modern Neural Networks", equation 3, bins of equal width.

@@ -1,10 +1,15 @@
 """What is known of each cluster: size, class by vote, vote consistency, clusters like it."""
 
 import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from foc_tf import mapping, metrics
+
+if TYPE_CHECKING:
+    from foc_tf.reviewing.run_data import RunData
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,17 +42,17 @@ class Cluster:
     similar_first: np.ndarray
 
     @property
-    def size(self):
+    def size(self) -> int:
         """Number of images."""
         return len(self.members)
 
     @property
-    def named_class(self):
+    def named_class(self) -> int:
         """Its class: by the labelled training images, else by its own votes, else -1."""
         return self.trained_class if self.trained_class >= 0 else self.voted_class
 
 
-def describe(run, similar=5):
+def describe(run: "RunData", similar: int = 5) -> dict[int, Cluster]:
     """The clusters of a run that have images.
 
     Args:
@@ -83,7 +88,7 @@ def describe(run, similar=5):
     return result
 
 
-def ordered_members(cluster, confidence):
+def ordered_members(cluster: np.ndarray, confidence: np.ndarray) -> dict[int, np.ndarray]:
     """{cluster: [M] int64, its images, the most confident first}; ties in the images' order.
 
     Args:
@@ -95,7 +100,7 @@ def ordered_members(cluster, confidence):
     return dict(zip(numbers.tolist(), np.split(order, starts[1:])))
 
 
-def of_votes(votes):
+def of_votes(votes: np.ndarray) -> dict[str, Any]:
     """What the votes on the images of one group say: three attributes of `Cluster`.
 
     Args:
@@ -116,7 +121,7 @@ def of_votes(votes):
     }
 
 
-def similarities(features, groups):
+def similarities(features: np.ndarray, groups: Sequence[np.ndarray]) -> np.ndarray:
     """[G, G] cosine of the groups' mean features, -1 to 1.
 
     The features are principal components, so measured from the mean of all images: two groups that
@@ -136,7 +141,7 @@ def similarities(features, groups):
     return means @ means.T
 
 
-def top_votes(votes, count=3):
+def top_votes(votes: np.ndarray, count: int = 3) -> list[tuple[int, int]]:
     """The most voted classes of one image: [(class, votes)], most first, without those of 0 votes.
 
     Args:

@@ -2,13 +2,18 @@
 
 import itertools
 import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from foc_tf import annotations
 
+if TYPE_CHECKING:
+    from foc_tf.reviewing.ratings import Rating
 
-def scores(rating):
+
+def scores(rating: "Rating") -> dict[str, dict[str, Any]]:
     """Consistency of one rating.
 
     Schmarje et al. (2020), table 3: overall, and mean and standard deviation over the clusters, all
@@ -40,7 +45,7 @@ def _shares(rating, counted):
     }
 
 
-def agreement(ratings):
+def agreement(ratings: "Sequence[Rating]") -> dict[str, Any]:
     """Whether experts agree on which images are consistent, beyond chance.
 
     Args:
@@ -55,8 +60,8 @@ def agreement(ratings):
     pairs = [_cohen(a, b) for a, b in itertools.combinations(ratings, 2)]
     if not ratings:
         return {"cohen": [], "fleiss": {"images": 0, "kappa": None}}
-    fits = sum((r.rated & r.consistent).astype(np.int64) for r in ratings)
-    rated = sum(r.rated.astype(np.int64) for r in ratings)
+    fits = np.sum([r.rated & r.consistent for r in ratings], axis=0, dtype=np.int64)
+    rated = np.sum([r.rated for r in ratings], axis=0, dtype=np.int64)
     kappa = annotations.fleiss_kappa(np.stack([fits, rated - fits], axis=1))
     return {"cohen": pairs, "fleiss": {"images": int((rated > 1).sum()), "kappa": kappa}}
 
@@ -74,7 +79,7 @@ def _cohen(a, b):
     return {"experts": [a.expert, b.expert], "images": len(first), "kappa": kappa}
 
 
-def table(rows):
+def table(rows: Iterable[tuple[str, str, dict[str, Any]]]) -> str:
     """Table 3 as Markdown, shares in percent.
 
     Args:
@@ -97,7 +102,7 @@ def table(rows):
     return "\n".join(lines)
 
 
-def agreement_lines(found):
+def agreement_lines(found: dict[str, Any]) -> list[str]:
     """Lines of text of `agreement`; none for a single expert."""
     lines = [
         f"Cohen's kappa of {' and '.join(pair['experts'])}: {_number(pair['kappa'])} "

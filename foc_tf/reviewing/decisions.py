@@ -8,11 +8,12 @@ import datetime
 import json
 import os
 import pathlib
+from typing import Any
 
 try:
     import fcntl
 except ImportError:  # not on Windows: nothing then stops two programs on one workdir
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 SCHEMA = 1
 NAME = pathlib.Path("review") / "decisions.jsonl"
@@ -34,10 +35,10 @@ class Decision:
     time: str
     expert: str
     action: str
-    arguments: dict
+    arguments: dict[str, Any]
 
 
-def read(workdir):
+def read(workdir: pathlib.Path | str) -> tuple[list[Decision], bool]:
     """The decisions of a workdir, without changing anything.
 
     Args:
@@ -100,7 +101,7 @@ class Log:
       ValueError: if another process holds it, or a line is damaged; names file and line.
     """
 
-    def __init__(self, workdir):
+    def __init__(self, workdir: pathlib.Path | str) -> None:
         """See the class."""
         self.path = pathlib.Path(workdir) / NAME
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -132,7 +133,7 @@ class Log:
         except (OSError, AttributeError):  # a file system or a system without locks
             pass
 
-    def append(self, expert, action, arguments):
+    def append(self, expert: str, action: str, arguments: dict[str, Any]) -> Decision:
         """Writes one decision; it is on the disk when this returns.
 
         Args:
@@ -166,7 +167,7 @@ class Log:
         while line:
             line = line[self._file.write(line) :]
 
-    def close(self):
+    def close(self) -> None:
         """Gives the file to the next process."""
         self._file.close()
 

@@ -1,9 +1,14 @@
 """All images as points on a plane, near where the network finds them alike."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from foc_tf.reviewing import svg
 from foc_tf.reviewing.markup import Html, element, name
+
+if TYPE_CHECKING:
+    from foc_tf.reviewing.run_data import RunData
 
 POINTS = 2500
 _SIDE = 700
@@ -11,7 +16,9 @@ _KINDS = ("certain", "fuzzy", "without votes")
 _KIND_COLOURS = ("212 70%", "28 90%", svg.NO_COLOUR)
 
 
-def coordinates(features, points=POINTS, seed=0):
+def coordinates(
+    features: np.ndarray, points: int = POINTS, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
     """Places of images on a plane by t-SNE (van der Maaten and Hinton 2008).
 
     Args:
@@ -44,7 +51,7 @@ def coordinates(features, points=POINTS, seed=0):
     return images, (plane - low) / np.maximum(high - low, 1e-12)
 
 
-def draw(run, points=POINTS):
+def draw(run: "RunData", points: int = POINTS) -> tuple[Html, str]:
     """The map of a run, coloured by class, cluster or fuzziness as the reader chooses.
 
     Args:

@@ -5,20 +5,25 @@ a red frame where the most voted class is not the cluster's.
 """
 
 import base64
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from foc_tf.review_data import thumbnails
 from foc_tf.reviewing import svg
-from foc_tf.reviewing.clusters import top_votes
+from foc_tf.reviewing.clusters import Cluster, top_votes
 from foc_tf.reviewing.markup import Html, element, name, number, section
+
+if TYPE_CHECKING:
+    from foc_tf.reviewing.run_data import RunData
 
 # Images of a cluster at most, tried in turn until page and pictures are small enough.
 _STEPS = (24, 18, 12, 8, 6, 4, 3, 2, 1)
 MAX_IMAGES, MAX_BYTES = 3000, 7_000_000  # bytes before base64, which makes 4 of 3
 
 
-def chosen(run, clusters):
+def chosen(run: "RunData", clusters: Sequence[Cluster]) -> dict[int, np.ndarray]:
     """The images to show of each cluster: all, or some from the most to the least confident.
 
     Args:
@@ -44,7 +49,9 @@ def _spread(members, count):
     return members[np.linspace(0, len(members) - 1, count).round().astype(int)]
 
 
-def gallery(run, cluster, images, given_name=None):
+def gallery(
+    run: "RunData", cluster: Cluster, images: np.ndarray, given_name: str | None = None
+) -> Html:
     """One cluster: its facts and some of its images.
 
     Args:
@@ -78,7 +85,7 @@ def _facts(run, cluster):
     return [*facts, "."]
 
 
-def similar_links(cluster, count=3):
+def similar_links(cluster: Cluster, count: int = 3) -> list[Any]:
     """Links to the most similar clusters."""
     links = []
     for other, cosine in list(zip(cluster.similar, cluster.similarity))[:count]:

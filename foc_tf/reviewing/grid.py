@@ -2,22 +2,28 @@
 
 import base64
 import itertools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from foc_tf.review_data import thumbnails
-from foc_tf.reviewing.clusters import top_votes
+from foc_tf.reviewing.clusters import Cluster, top_votes
 from foc_tf.reviewing.markup import Html, element, joined, name, number
 
+if TYPE_CHECKING:
+    from foc_tf.reviewing.run_data import RunData
+    from foc_tf.reviewing.state import State
 
-def safe(markup):
+
+def safe(markup: str) -> str:
     """Markup in which Gradio's templates (`${...}`, `{{...}}`) find nothing to fill in."""
     for sign in "{}$`\\":
         markup = markup.replace(sign, f"&#{ord(sign)};")
     return str(markup)
 
 
-def known(experts):
+def known(experts: Sequence[str]) -> str:
     """The experts who were here before, to begin with one click."""
     if not experts:
         return ""
@@ -29,7 +35,7 @@ def known(experts):
     return safe(element("div", element("span", "Go on as "), buttons, class_="foc-known"))
 
 
-def grid(run, images, misfit, confidence=True):
+def grid(run: "RunData", images: np.ndarray, misfit: np.ndarray, confidence: bool = True) -> str:
     """The images of a page, each with its three most voted classes.
 
     Args:
@@ -71,7 +77,13 @@ def _picture(run, index):
     return element("img", src=Html(source), alt="", decoding="async", draggable="false")
 
 
-def heading(run, facts, state, progress, blind_title=None):
+def heading(
+    run: "RunData",
+    facts: Cluster | None,
+    state: "State",
+    progress: tuple[int, int],
+    blind_title: str | None = None,
+) -> str:
     """What is known of a group.
 
     Args:
@@ -88,6 +100,8 @@ def heading(run, facts, state, progress, blind_title=None):
     marked = int(state.misfit[facts.members].sum())
     done = element("span", " ✓ looked through", class_="foc-done") if group in state.done else None
     counts = f"{facts.size:,} images, {facts.fuzzy:,} fuzzy, {marked:,} marked."
+    title: list[Any]
+    lines: list[Any]
     if blind_title:
         title, lines = [blind_title], [[counts]]
     else:
@@ -145,12 +159,12 @@ def _decided(state, group):
 _numbers = itertools.count(1)
 
 
-def serial():
+def serial() -> int:
     """A number that no answer had before."""
     return next(_numbers)
 
 
-def status(text, good=True):
+def status(text: str, good: bool = True) -> str:
     """The line that says whether the last decision is saved; never the same twice.
 
     The browser waits for it to change.

@@ -5,6 +5,8 @@ whatever their own checks say. Images are part of the pages; no request names a 
 """
 
 import re
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 # Of Gradio 6; each also without its prefix.
 _CLOSED = re.compile(
@@ -35,11 +37,16 @@ class Guard:
         points to this machine would otherwise read what only this machine may (DNS rebinding).
     """
 
-    def __init__(self, app, hosts=None):
+    def __init__(self, app: Callable[..., Awaitable[None]], hosts: set[str] | None = None) -> None:
         """See the class."""
         self.app, self.hosts = app, hosts
 
-    async def __call__(self, scope, receive, send):
+    async def __call__(
+        self,
+        scope: dict[str, Any],
+        receive: Callable[..., Awaitable[Any]],
+        send: Callable[..., Awaitable[None]],
+    ) -> None:
         """Answers one request."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)

@@ -1,10 +1,15 @@
 """From the experts' groups to votes for the next round of training."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from foc_tf.reviewing import state
+
+if TYPE_CHECKING:
+    from foc_tf.reviewing.run_data import RunData
 
 REPLACE, ADD = "replace", "add"
 
@@ -20,13 +25,13 @@ class NewVotes:
       left_out: [N] bool, images sent to "ignore" that nobody labelled.
     """
 
-    classes: tuple
+    classes: tuple[str, ...]
     votes: np.ndarray
     labelled: np.ndarray
     left_out: np.ndarray
 
 
-def of_groups(found, classes):
+def of_groups(found: state.State, classes: Sequence[str]) -> dict[int, str]:
     """The label that each group has, by its expert.
 
     Args:
@@ -61,7 +66,7 @@ def of_groups(found, classes):
     return labels
 
 
-def open_images(run):
+def open_images(run: "RunData") -> np.ndarray:
     """[N] bool: images that a review may label.
 
     Not those that the annotators agree on, whose votes stay, nor those of `test`, which stays what
@@ -73,7 +78,13 @@ def open_images(run):
     return ~run.certain & (run.split != "test")
 
 
-def combine(run, found, how=REPLACE, weight=1, may=None):
+def combine(
+    run: "RunData",
+    found: Mapping[str, state.State],
+    how: str = REPLACE,
+    weight: int = 1,
+    may: np.ndarray | None = None,
+) -> NewVotes:
     """New votes of all images.
 
     An image takes the label of its group, from every expert who gave the group one, unless that
@@ -98,8 +109,8 @@ def combine(run, found, how=REPLACE, weight=1, may=None):
         raise ValueError(f"expert_votes: expected at least 1, found {weight}.")
     labels = {expert: of_groups(own, run.classes) for expert, own in found.items()}
     names = dict.fromkeys(run.classes)
-    for own in labels.values():
-        names |= dict.fromkeys(own.values())
+    for given_names in labels.values():
+        names |= dict.fromkeys(given_names.values())
     classes, place = tuple(names), {name: index for index, name in enumerate(names)}
     given = np.zeros((len(run.ids), len(classes)), np.int64)
     ignored = np.zeros(len(run.ids), bool)

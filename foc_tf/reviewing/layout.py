@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from typing import Any
 
 import gradio as gr
 
@@ -33,7 +34,7 @@ class Parts:
     filters: list
     buttons: dict
 
-    def shown(self):
+    def shown(self) -> list[Any]:
         """All that an action may change."""
         single = (self.status, self.heading, self.images, self.pages)
         return [*single, self.pick, self.name, self.label, self.into]
@@ -50,7 +51,7 @@ class Door:
     refused: gr.HTML
 
 
-def door(pages):
+def door(pages: book.Book) -> Door:
     """Makes the door inside the current `gradio.Blocks`.
 
     Args:
@@ -77,7 +78,7 @@ def door(pages):
     return Door(column, expert, begin, known, refused)
 
 
-def desk(pages):
+def desk(pages: book.Book) -> Parts:
     """Makes the page itself inside the current `gradio.Blocks`.
 
     Args:

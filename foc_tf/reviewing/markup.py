@@ -10,6 +10,7 @@ neighbours.
 import html
 import re
 from collections.abc import Iterable
+from typing import Any
 
 _VOID = ("img", "input", "meta")
 _UNSEEN = re.compile(
@@ -22,17 +23,17 @@ class Html(str):
     """Text that is markup already."""
 
 
-def shown(value):
+def shown(value: object) -> str:
     """Text with every unseen character as its code point, `⟨U+202E⟩`."""
     return _UNSEEN.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", str(value))
 
 
-def escaped(value):
+def escaped(value: object) -> Html:
     """`Html` of a text, for an element's content and for quoted attributes."""
     return value if isinstance(value, Html) else Html(html.escape(shown(value), quote=True))
 
 
-def joined(parts):
+def joined(parts: Iterable[Any]) -> Html:
     """`Html` of parts in a row; texts among them are escaped, iterables joined, None left out."""
     return Html(
         "".join(
@@ -45,7 +46,7 @@ def joined(parts):
     )
 
 
-def element(tag, *parts, **attributes):
+def element(tag: str, *parts: Any, **attributes: Any) -> Html:
     """One element of HTML or SVG.
 
     Args:
@@ -65,17 +66,17 @@ def element(tag, *parts, **attributes):
     return Html(start if tag in _VOID else f"{start}{joined(parts)}</{tag}>")
 
 
-def name(value):
+def name(value: object) -> Html:
     """A name that others have given, kept from its neighbours' direction of writing."""
     return element("bdi", value)
 
 
-def lines(text):
+def lines(text: str) -> Html:
     """`Html` of a text of several lines for <pre>; the ends of lines stay."""
     return Html("\n".join(escaped(line) for line in text.splitlines()))
 
 
-def number(value, reason=None, digits=3):
+def number(value: float | None, reason: str | None = None, digits: int = 3) -> Html:
     """A score: three digits to read, the whole value beside them; "–" and the reason for None."""
     if value is None:
         hidden = element("span", f" ({reason})" if reason else "", class_="unseen")
@@ -84,7 +85,13 @@ def number(value, reason=None, digits=3):
     return element("data", text, value=repr(value))
 
 
-def table(caption, header, rows, head_columns=1, class_=None):
+def table(
+    caption: str,
+    header: Iterable[Any],
+    rows: Iterable[Iterable[Any]],
+    head_columns: int = 1,
+    class_: str | None = None,
+) -> Html:
     """A table in a frame that scrolls sideways, by keyboard too.
 
     Args:
@@ -117,7 +124,7 @@ def table(caption, header, rows, head_columns=1, class_=None):
     return element("div", inner, class_=f"scroll {class_ or ''}".strip(), **frame)
 
 
-def as_cell(content, tag="td"):
+def as_cell(content: Any, tag: str = "td") -> Html:
     """A cell of a table, unless it is one."""
     if _made(content):
         return content
@@ -128,12 +135,12 @@ def _made(content):
     return isinstance(content, Html) and content.startswith(("<td", "<th"))
 
 
-def section(anchor, title, *parts, level=2):
+def section(anchor: str, title: Any, *parts: Any, level: int = 2) -> Html:
     """A section with a heading that can be linked to."""
     heading = element(f"h{level}", title, id=f"{anchor}-title")
     return element("section", heading, *parts, id=anchor, aria_labelledby=f"{anchor}-title")
 
 
-def folded(title, *parts, open_=False):
+def folded(title: Any, *parts: Any, open_: bool = False) -> Html:
     """What opens by click or keyboard."""
     return element("details", element("summary", title), *parts, open=open_)

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import os
 import pathlib
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,14 +12,21 @@ from foc_tf import data, files, records
 from foc_tf.data.prepared import EXTENSIONS
 from foc_tf.formats import naming, writing
 
+if TYPE_CHECKING:
+    from foc_tf.data.images import ImageSet
+    from foc_tf.reviewing.labels import NewVotes
+    from foc_tf.reviewing.run_data import RunData
 
-def settings(flags):
+
+def settings(flags: str) -> dict[str, str]:
     """{name: value} of the text of a run's flags.txt."""
     pairs = (line.lstrip("-").partition("=") for line in flags.splitlines())
     return {name: value for name, _, value in pairs}
 
 
-def image_set(run, dataset=None, data_dir=None):
+def image_set(
+    run: "RunData", dataset: str | None = None, data_dir: pathlib.Path | str | None = None
+) -> "ImageSet":
     """The data set of a run, read again.
 
     Args:
@@ -65,7 +73,9 @@ def image_set(run, dataset=None, data_dir=None):
     return kept
 
 
-def write(folder, images, new, about):
+def write(
+    folder: pathlib.Path | str, images: "ImageSet", new: "NewVotes", about: dict[str, Any]
+) -> int:
     """Writes a prepared dataset (contract: annotations.csv, splits.csv, dataset.json, images/).
 
     Images are hard links where the disk can, else copies. Images that an expert labelled are for

@@ -1,12 +1,18 @@
 """The report's drawings: reliability, sizes and consistency of the clusters."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from foc_tf.reviewing import calibration, svg
-from foc_tf.reviewing.markup import element, folded, number, table
+from foc_tf.reviewing.markup import Html, element, folded, number, table
+
+if TYPE_CHECKING:
+    from foc_tf.reviewing.clusters import Cluster
 
 
-def reliability(anchor, split, correct, confidence):
+def reliability(anchor: str, split: str, correct: np.ndarray, confidence: np.ndarray) -> Html:
     """Reliability diagram of the normal head on some images, with its numbers below.
 
     Args:
@@ -62,7 +68,7 @@ def _bar(left, top, width, bottom, said, class_="bar", tint=None):
     )
 
 
-def sizes(anchor, clusters):
+def sizes(anchor: str, clusters: "Sequence[Cluster]") -> Html:
     """Bars of the clusters' sizes, their fuzzy images darker.
 
     Args:
@@ -85,7 +91,7 @@ def sizes(anchor, clusters):
     return _cluster_bars(anchor, clusters, "Sizes of the clusters", said, bars, largest, "images")
 
 
-def consistencies(anchor, clusters, overall):
+def consistencies(anchor: str, clusters: "Sequence[Cluster]", overall: float | None) -> Html:
     """Bars of the clusters' vote consistency, with a line at that of all pairs.
 
     Args:
@@ -105,7 +111,7 @@ def consistencies(anchor, clusters, overall):
             ends = x(0), y(overall), x(len(clusters))
             yield element("path", d="M{} {}H{}".format(*ends), class_="ideal")
 
-    lowest = min(known, key=lambda c: c.consistency, default=None)
+    lowest = min(known, key=lambda c: c.consistency or 0.0, default=None)
     said = "Vote consistency of each cluster, in the same order, coloured by class."
     if lowest:
         said += f" The lowest is {lowest.consistency:.3f}, of cluster {lowest.number}."

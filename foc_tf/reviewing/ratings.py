@@ -1,10 +1,14 @@
 """Who found which image consistent with its cluster: experts, or a simulated one from votes."""
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from foc_tf.reviewing import clusters, state
+
+if TYPE_CHECKING:
+    from foc_tf.reviewing.run_data import RunData
 
 ALL, FUZZY = "all", "fuzzy"
 
@@ -28,7 +32,7 @@ class Rating:
     ignored: np.ndarray
 
 
-def chosen(run, images):
+def chosen(run: "RunData", images: str) -> np.ndarray:
     """[N] bool: the images that count.
 
     Args:
@@ -38,7 +42,7 @@ def chosen(run, images):
     return run.fuzzy if images == FUZZY else np.ones(len(run.ids), bool)
 
 
-def voted_classes(run, counted):
+def voted_classes(run: "RunData", counted: np.ndarray) -> np.ndarray:
     """[K] int: class of each cluster by the votes on its counted images, -1 = none.
 
     Args:
@@ -57,7 +61,7 @@ def _is_ignored(run, classes):
     return np.array([names[c] in run.ignored_classes for c in classes], bool)
 
 
-def of_expert(run, found, expert, images=ALL):
+def of_expert(run: "RunData", found: state.State, expert: str, images: str = ALL) -> Rating:
     """What an expert's decisions say.
 
     An image is consistent unless she marked it or split it off; rated are the clusters that she
@@ -83,7 +87,7 @@ def of_expert(run, found, expert, images=ALL):
     return Rating(expert, run.cluster, found.rated() & counted, found.consistent(), ignored)
 
 
-def simulated(run, threshold, images=FUZZY):
+def simulated(run: "RunData", threshold: float, images: str = FUZZY) -> Rating:
     """A stand-in for an expert: the annotators of the images.
 
     An image is consistent if at least the threshold's share of its votes is for the class with most

@@ -4,6 +4,7 @@ No script, and nothing that is fetched: its Content-Security-Policy forbids both
 """
 
 import pathlib
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -19,7 +20,11 @@ _POLICY = (
 _STYLE = pathlib.Path(__file__).with_name("report.css")
 
 
-def write_report(workdir, path=None, names=None):
+def write_report(
+    workdir: pathlib.Path | str,
+    path: pathlib.Path | str | None = None,
+    names: Mapping[int, str] | None = None,
+) -> pathlib.Path:
     """Writes the report of a finished run.
 
     Args:
@@ -41,7 +46,7 @@ def write_report(workdir, path=None, names=None):
     return path
 
 
-def page(run, names):
+def page(run: run_data.RunData, names: Mapping[int, str]) -> Html:
     """The page's text.
 
     Args:

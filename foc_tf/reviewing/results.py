@@ -2,6 +2,7 @@
 
 import csv
 import pathlib
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -10,11 +11,15 @@ from foc_tf import files
 from foc_tf.formats.predictions import Predictions, write_ecotaxa, write_morphocluster
 from foc_tf.reviewing import clusters, labels
 
+if TYPE_CHECKING:
+    from foc_tf.reviewing.run_data import RunData
+    from foc_tf.reviewing.state import State
+
 NAMES = pathlib.Path("review") / "cluster_names.csv"
 WRITERS = {"ecotaxa": write_ecotaxa, "morphocluster": write_morphocluster}
 
 
-def write_names(path, run, found):
+def write_names(path: pathlib.Path | str, run: "RunData", found: "State") -> int:
     """Writes the table `cluster,name,class` that `export` reads.
 
     A cluster has the name of the group that it is now, and the class accepted for it, else the
@@ -43,7 +48,9 @@ def write_names(path, run, found):
     return len(rows)
 
 
-def objects(run, data_dir):
+def objects(
+    run: "RunData", data_dir: pathlib.Path | str | None
+) -> tuple[list[str], dict[str, Any]]:
     """What a prepared dataset knows of its images' objects.
 
     Args:
@@ -65,7 +72,9 @@ def objects(run, data_dir):
     return [known.get(name, "") for name in run.ids], numbers
 
 
-def predictions(run, found, object_ids, category_ids):
+def predictions(
+    run: "RunData", found: "State", object_ids: list[str], category_ids: dict[str, Any]
+) -> Predictions:
     """The images by an expert's groups, for the writers of `formats.predictions`.
 
     An image with a label has it with probability 1 and entropy 0, all others what the run says;

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import pathlib
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -51,7 +52,7 @@ class RunData:
     """
 
     workdir: pathlib.Path
-    classes: tuple
+    classes: tuple[str, ...]
     ids: np.ndarray
     split: np.ndarray
     certain: np.ndarray
@@ -72,21 +73,21 @@ class RunData:
     dataset: str
     licence: str
     source: str
-    ignored_classes: tuple
-    report: dict
+    ignored_classes: tuple[str, ...]
+    report: dict[str, Any]
     flags: str
 
     @functools.cached_property
-    def fuzzy(self):
+    def fuzzy(self) -> np.ndarray:
         """[N] bool, whether an image has votes and its annotators disagree."""
         return ~self.certain & (self.reference >= 0)
 
     @functools.cached_property
-    def index(self):
+    def index(self) -> dict[str, int]:
         """{name: number} of all images."""
         return {name: number for number, name in enumerate(self.ids)}
 
-    def images(self, split):
+    def images(self, split: str) -> np.ndarray:
         """[M] int64, the images that report.json scores as `split`.
 
         Args:
@@ -99,7 +100,7 @@ class RunData:
         return np.flatnonzero(self.certain & (self.split == split))
 
 
-def read(workdir):
+def read(workdir: pathlib.Path | str) -> RunData:
     """Reads a finished run (`train`, `evaluate`) without TensorFlow and without its data set.
 
     Args:

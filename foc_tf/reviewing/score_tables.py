@@ -1,8 +1,15 @@
 """The numbers of report.json as tables, and who is taken for whom."""
 
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from foc_tf.reviewing.markup import Html, element, folded, joined, name, number, table
+
+if TYPE_CHECKING:
+    from foc_tf.reviewing.clusters import Cluster
+    from foc_tf.reviewing.run_data import RunData
 
 _SPLITS = {
     "fuzzy": "fuzzy images",
@@ -14,13 +21,13 @@ _PROTOCOLS = ("train", "crossfit", "oracle")
 _MANY_CLASSES = 30
 
 
-def split_names(report):
+def split_names(report: dict[str, Any]) -> dict[str, str]:
     """{split: what its images are called} of the splits that have images, fuzzy ones first."""
     splits = report["splits"]
     return {s: words for s, words in _SPLITS.items() if splits.get(s, {}).get("count")}
 
 
-def scores(report):
+def scores(report: dict[str, Any]) -> Html:
     """The table of scores: every split under both heads and the three protocols."""
     rows = []
     for split, words in split_names(report).items():
@@ -69,7 +76,7 @@ def _of(values, key):
     return number(values[key], values.get(f"{key}_reason"))
 
 
-def per_class(report, split):
+def per_class(report: dict[str, Any], split: str) -> Html:
     """Precision, recall and F1 of the normal head for each class of one split."""
     entries = report["splits"][split]["per_class"]
     rows = [
@@ -81,7 +88,7 @@ def per_class(report, split):
     return table(caption, ["class", "images", "precision", "recall", "F1"], rows)
 
 
-def confusion(reference, predicted, num_classes):
+def confusion(reference: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
     """[C, C + 1] int64 counts: rows reference, columns predicted, the last one no class.
 
     Args:
@@ -96,7 +103,7 @@ def confusion(reference, predicted, num_classes):
     return flat.reshape(num_classes, num_classes + 1)
 
 
-def confusions(run, split):
+def confusions(run: "RunData", split: str) -> Html:
     """Confusion tables of both heads on one split, and the scores of its classes.
 
     Args:
@@ -150,7 +157,7 @@ def _largest(classes, counts, caption):
     return table(title, ["most voted", "predicted", "images", "of"], rows, 2)
 
 
-def clusters(run, described, names):
+def clusters(run: "RunData", described: "Sequence[Cluster]", names: Mapping[int, str]) -> Html:
     """The table of clusters, each a link to its images.
 
     Args:

@@ -1,10 +1,16 @@
 """A run under review: what is on the disk and what it means, in step."""
 
 import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from foc_tf.reviewing import decisions, state
+
+if TYPE_CHECKING:
+    from foc_tf.reviewing.run_data import RunData
+    from foc_tf.reviewing.state import State
 
 
 class Session:
@@ -21,9 +27,10 @@ class Session:
       ValueError: if the decisions are damaged, not of this run, or held by another process.
     """
 
-    def __init__(self, run):
+    def __init__(self, run: "RunData") -> None:
         """See the class."""
-        self.run, self.log, self._states = run, decisions.Log(run.workdir), {}
+        self.run, self.log = run, decisions.Log(run.workdir)
+        self._states: dict[str, State] = {}
         # A server answers several browsers at once.
         self._lock = threading.RLock()
         try:
@@ -36,13 +43,13 @@ class Session:
                 "begin anew."
             ) from None
 
-    def state(self, expert):
+    def state(self, expert: str) -> "State":
         """`state.State` of an expert, a new one's too."""
         if expert not in self._states:
             self._states[expert] = state.replay(self.run, self.log.decisions, expert)
         return self._states[expert]
 
-    def decide(self, expert, action, arguments):
+    def decide(self, expert: str, action: str, arguments: dict[str, Any]) -> "State":
         """Applies a decision; it is on the disk when this returns.
 
         Args:
@@ -63,7 +70,7 @@ class Session:
             self._states[expert] = after
         return after
 
-    def split(self, expert, group, images):
+    def split(self, expert: str, group: int | None, images: Sequence[str]) -> int:
         """Splits images off into a new group; returns its number."""
         with self._lock:
             # Numbers of undone splits are not used again: a line of the log means one group.
@@ -76,11 +83,11 @@ class Session:
             self.decide(expert, "split", {"group": group, "images": images, "into": into})
         return into
 
-    def last(self, expert):
+    def last(self, expert: str) -> decisions.Decision | None:
         """The expert's decision that `undo` would take back, or None."""
         return state.last_standing(state.standing(self.log.decisions, expert))
 
-    def undo(self, expert):
+    def undo(self, expert: str) -> decisions.Decision | None:
         """Takes back the expert's last decision; returns it, or None if there is none."""
         with self._lock:
             last = self.last(expert)
@@ -89,6 +96,6 @@ class Session:
                 self._states[expert] = state.replay(self.run, self.log.decisions, expert)
         return last
 
-    def names(self, images):
+    def names(self, images: Sequence[int] | np.ndarray) -> list[str]:
         """Names of images by number, as decisions have them."""
         return [str(name) for name in self.run.ids[np.asarray(images, np.int64)]]

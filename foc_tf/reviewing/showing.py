@@ -1,14 +1,21 @@
 """What the page shows of a place: {component: update}."""
 
 import json
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from foc_tf.reviewing import grid
 from foc_tf.reviewing.markup import shown
 
+if TYPE_CHECKING:
+    from foc_tf.reviewing.book import Book, Place
+    from foc_tf.reviewing.layout import Parts
 
-def everything(parts, pages, place, text, good=True):
+
+def everything(
+    parts: "Parts", pages: "Book", place: "Place", text: str, good: bool = True
+) -> dict[Any, Any]:
     """All of a place.
 
     Args:
@@ -26,20 +33,22 @@ def everything(parts, pages, place, text, good=True):
     return result
 
 
-def facts(parts, pages, place, text, good=True):
+def facts(
+    parts: "Parts", pages: "Book", place: "Place", text: str, good: bool = True
+) -> dict[Any, Any]:
     """All but the images; as `everything`."""
     result = around(parts, pages, place, text, good)
     known, found = pages.groups(place), pages.state(place)
-    own = known.get(place.group)
+    own = None if place.group is None else known.get(place.group)
     if pages.blind or own is None:
         return result
     run, listed = pages.sessions[place.run].run, pages.listed(place)
     choices = [(_title(run, known[group], found), group) for _, group in listed]
     here = place.group if (place.run, place.group) in listed else None
     result[parts.pick] = gr.update(choices=choices, value=here)
-    result[parts.name] = found.names.get(place.group, "")
+    result[parts.name] = found.names.get(own.number, "")
     voted = own.voted_class if own.voted_class >= 0 else own.trained_class
-    label = found.accepted.get(place.group) or (run.classes[voted] if voted >= 0 else None)
+    label = found.accepted.get(own.number) or (run.classes[voted] if voted >= 0 else None)
     result[parts.label] = gr.update(value=label)
     others = own.similar.tolist()
     others += [g for g in known if g not in others and g != place.group]
@@ -48,10 +57,12 @@ def facts(parts, pages, place, text, good=True):
     return result
 
 
-def around(parts, pages, place, text, good=True):
+def around(
+    parts: "Parts", pages: "Book", place: "Place", text: str, good: bool = True
+) -> dict[Any, Any]:
     """Status and heading; as `everything`."""
     run, found = pages.sessions[place.run].run, pages.state(place)
-    own = pages.groups(place).get(place.group)
+    own = None if place.group is None else pages.groups(place).get(place.group)
     title = None
     if pages.blind:
         listed, here = pages.listed(place), (place.run, place.group)
@@ -60,7 +71,7 @@ def around(parts, pages, place, text, good=True):
     return {parts.heading: heading, parts.status: grid.status(text, good)}
 
 
-def answer(pages, place):
+def answer(pages: "Book", place: "Place") -> str:
     """What the browser is told about the marks of the page: JSON, with a number that grows."""
     misfit, images = pages.state(place).misfit, pages.page(place).tolist()
     marked = [i for i in images if misfit[i]]

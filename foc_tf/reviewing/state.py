@@ -5,8 +5,14 @@ put it. Groups made by splits have numbers from K on.
 """
 
 import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from foc_tf.reviewing.decisions import Decision
+    from foc_tf.reviewing.run_data import RunData
 
 NEW_CLASS, IGNORE = "new_class", "ignore"
 LONGEST_NAME = 200
@@ -29,43 +35,43 @@ class State:
       visited: the group looked at last, or None.
     """
 
-    run: object
+    run: "RunData"
     groups: np.ndarray
     misfit: np.ndarray
-    merged: dict = dataclasses.field(default_factory=dict)
-    parents: dict = dataclasses.field(default_factory=dict)
-    names: dict = dataclasses.field(default_factory=dict)
-    accepted: dict = dataclasses.field(default_factory=dict)
-    sent: dict = dataclasses.field(default_factory=dict)
-    done: frozenset = frozenset()
+    merged: dict[int, int] = dataclasses.field(default_factory=dict)
+    parents: dict[int, int] = dataclasses.field(default_factory=dict)
+    names: dict[int, str] = dataclasses.field(default_factory=dict)
+    accepted: dict[int, str] = dataclasses.field(default_factory=dict)
+    sent: dict[int, str] = dataclasses.field(default_factory=dict)
+    done: frozenset[int] = frozenset()
     visited: int | None = None
 
-    def root(self, group):
+    def root(self, group: int) -> int:
         """The group that `group` is in now: itself, or what it was merged into, chains followed."""
         while group in self.merged:
             group = self.merged[group]
         return group
 
-    def homes(self):
+    def homes(self) -> np.ndarray:
         """[K] int: the group that each cluster is now."""
         return np.array([self.root(c) for c in range(self.run.num_clusters)], np.int64)
 
-    def consistent(self):
+    def consistent(self) -> np.ndarray:
         """[N] bool: neither marked nor split off from where its cluster is now."""
         return ~self.misfit & (self.groups == self.homes()[self.run.cluster])
 
-    def rated(self):
+    def rated(self) -> np.ndarray:
         """[N] bool: of a cluster that was looked through."""
         done = np.array([self.root(c) in self.done for c in range(self.run.num_clusters)], bool)
         return done[self.run.cluster]
 
-    def existing(self):
+    def existing(self) -> list[int]:
         """Sorted list of the groups that were not merged away: clusters and splits."""
         known = [*range(self.run.num_clusters), *self.parents]
         return [group for group in known if group not in self.merged]
 
 
-def start(run):
+def start(run: "RunData") -> State:
     """The state before any decision."""
     return State(run, np.array(run.cluster, np.int64), np.zeros(len(run.ids), bool))
 
@@ -173,7 +179,7 @@ ACTIONS = {
 }
 
 
-def apply(state, action, arguments):
+def apply(state: State, action: str, arguments: dict[str, Any]) -> State:
     """The state after one more decision.
 
     Args:
@@ -189,7 +195,7 @@ def apply(state, action, arguments):
     return ACTIONS[action](state, arguments)
 
 
-def standing(decisions, expert):
+def standing(decisions: "Iterable[Decision]", expert: str) -> "list[Decision]":
     """An expert's decisions that were not undone.
 
     Undo names the decision that it takes back: her last one still standing, visits not counted.
@@ -218,12 +224,12 @@ def standing(decisions, expert):
     return kept
 
 
-def last_standing(kept):
+def last_standing(kept: "Sequence[Decision]") -> "Decision | None":
     """The decision that the next undo takes back, or None."""
     return next((d for d in reversed(kept) if d.action != "visit"), None)
 
 
-def replay(run, decisions, expert):
+def replay(run: "RunData", decisions: "Iterable[Decision]", expert: str) -> State:
     """One expert's state.
 
     Args:
@@ -243,6 +249,6 @@ def replay(run, decisions, expert):
     return state
 
 
-def experts(decisions):
+def experts(decisions: "Iterable[Decision]") -> list[str]:
     """Names of those who decided something, in the order of their first decision."""
     return list(dict.fromkeys(d.expert for d in decisions))

@@ -1,6 +1,8 @@
 """Drawings as inline SVG: real text, a title and a description, colours by the page's style."""
 
 import math
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from foc_tf.reviewing.markup import Html, element, joined
 
@@ -9,7 +11,7 @@ _HUES = (212, 28, 140, 350, 270, 50, 190, 320, 95, 8)
 NO_COLOUR = "0 0%"
 
 
-def colour(index):
+def colour(index: int) -> str:
     """Hue and saturation of class or cluster `index`, -1 grey; lightness is the page's."""
     if index < 0:
         return NO_COLOUR
@@ -17,7 +19,15 @@ def colour(index):
     return f"{hue:.0f} {(70, 55, 85)[index // len(_HUES) % 3]}%"
 
 
-def drawing(anchor, width, height, title, description, *parts, role="img"):
+def drawing(
+    anchor: str,
+    width: float,
+    height: float,
+    title: str,
+    description: str,
+    *parts: Any,
+    role: str = "img",
+) -> Html:
     """An <svg> that scales to the page's width.
 
     Args:
@@ -42,18 +52,18 @@ def drawing(anchor, width, height, title, description, *parts, role="img"):
     )
 
 
-def isolated(name):
+def isolated(name: str) -> Html:
     """A name for SVG text, which knows no <bdi>: between marks that isolate it."""
     return joined([Html("\u2068"), name, Html("\u2069")])
 
 
-def scale(low, high, start, end):
+def scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
     """Function from low .. high to start .. end, linear."""
     span = (high - low) or 1
     return lambda value: round(start + (value - low) / span * (end - start), 1)
 
 
-def ticks(high, about=5):
+def ticks(high: float, about: int = 5) -> list[float]:
     """Round numbers from 0 to at most `high`, about so many."""
     raw = high / about if high > 0 else 1
     power = 10 ** math.floor(math.log10(raw))
@@ -61,12 +71,19 @@ def ticks(high, about=5):
     return [round(step * i, 10) for i in range(int(high / step + 1e-9) + 1)]
 
 
-def text(x, y, content, anchor="middle", **attributes):
+def text(x: float, y: float, content: Any, anchor: str = "middle", **attributes: Any) -> Html:
     """Text at a point."""
     return element("text", content, x=x, y=y, text_anchor=anchor, **attributes)
 
 
-def axes(box, x, y, x_ticks, y_ticks, labels):
+def axes(
+    box: tuple[float, float, float, float],
+    x: Callable[[float], float],
+    y: Callable[[float], float],
+    x_ticks: Iterable[float],
+    y_ticks: Iterable[float],
+    labels: tuple[str, str],
+) -> list[Html]:
     """Two axes with a grid.
 
     Args:
