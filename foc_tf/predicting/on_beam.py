@@ -8,7 +8,7 @@ import csv
 import io
 import json
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
@@ -170,7 +170,7 @@ class Read(beam.DoFn):
         """Opens the archive, once a worker."""
         self._tree = Tree(self._archive, self._max_bytes) if self._archive else None
 
-    def process(self, line: str) -> Iterator[Any]:
+    def process(self, line: str) -> Iterable[Any]:
         """Yields the image or its reason."""
         name, object_id, place = json.loads(line)
         try:
@@ -205,7 +205,7 @@ class Predict(beam.DoFn):
         """Loads the model, once for all threads of a worker."""
         self._model = self._shared.acquire(lambda: models.load(self._path), tag=self._path)
 
-    def process(self, batch: Any) -> Iterator[Any]:
+    def process(self, batch: Any) -> Iterable[Any]:
         """Yields the lines of a batch as one string, and the images that cannot be decoded."""
         waiting = [((name, object_id), content) for name, object_id, content in batch]
         good, outputs, refused = streaming.asked(self._model, waiting)
