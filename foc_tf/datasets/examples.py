@@ -1,13 +1,19 @@
 """What a TFDS builder holds for image classification: features, splits, encoded examples."""
 
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
 
 _ROLES = {"train": "train", "validation": "val", "val": "val", "valid": "val", "test": "test"}
 _UNLABELLED = ("unlabelled", "unlabeled", "unsupervised")
 _NAME_KEYS = ("image_path", "file_name", "id")
 
 
-def keys(builder, label=""):
+def keys(builder: "tfds.core.DatasetBuilder", label: str = "") -> tuple[str, str]:
     """Names of the features that hold the image and its class.
 
     Args:
@@ -49,7 +55,9 @@ def keys(builder, label=""):
     return images[0], labels[0]
 
 
-def roles(builder, splits=None):
+def roles(
+    builder: "tfds.core.DatasetBuilder", splits: Sequence[str] | None = None
+) -> dict[str, str | None]:
     """What the splits of TFDS are for.
 
     Args:
@@ -75,7 +83,13 @@ def roles(builder, splits=None):
     return found | {name: None for name in given if name in _UNLABELLED}
 
 
-def read(builder, split, image_key, label_key, more_keys=()):
+def read(
+    builder: "tfds.core.DatasetBuilder",
+    split: str,
+    image_key: str,
+    label_key: str,
+    more_keys: Sequence[str] = (),
+) -> Iterable[dict[str, Any]]:
     """Iterates over a split in a fixed order: images as they are encoded, other features unread.
 
     Args:
@@ -102,6 +116,6 @@ def read(builder, split, image_key, label_key, more_keys=()):
     return tfds.as_numpy(builder.as_dataset(split=split, decoders=decoders, shuffle_files=False))
 
 
-def name_of(example):
+def name_of(example: dict[str, Any]) -> str:
     """The name that the source gave to an image, or an empty one."""
     return next((example[key].decode() for key in _NAME_KEYS if key in example), "")

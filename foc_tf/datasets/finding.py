@@ -10,10 +10,15 @@ import re
 import socket
 import urllib.parse
 import urllib.request
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
 
 
 @contextlib.contextmanager
-def quiet():
+def quiet() -> Iterator[None]:
     """TFDS warns of its own deprecated calls; errors still show."""
     logger = logging.getLogger("absl")
     level = logger.level
@@ -24,7 +29,7 @@ def quiet():
         logger.setLevel(level)
 
 
-def find(name, data_dir=None):
+def find(name: str, data_dir: pathlib.Path | str | None = None) -> "tfds.core.DatasetBuilder":
     """The builder of a name, with no data got yet.
 
     Args:
@@ -71,7 +76,11 @@ def _reason(error):
     return f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"
 
 
-def obtain(builder, beam_runner=None, beam_options=()):
+def obtain(
+    builder: "tfds.core.DatasetBuilder",
+    beam_runner: str | None = None,
+    beam_options: Sequence[str] = (),
+) -> None:
     """Downloads and generates what is not there yet.
 
     Files that are fetched by hand lie in `<data_dir>/downloads/manual`, TFDS's place, or, where the

@@ -5,11 +5,13 @@
 
 import pathlib
 import re
+from collections.abc import Callable
 
 from foc_tf.formats import dcic, ecotaxa, folders, listing, morphocluster, votes
-from foc_tf.formats.tree import suffix
+from foc_tf.formats.collection import Collection
+from foc_tf.formats.tree import Tree, suffix
 
-FORMATS = {
+FORMATS: dict[str, Callable[..., Collection]] = {
     "votes": votes.read,
     "ecotaxa": ecotaxa.read,
     "dcic": dcic.read,
@@ -19,7 +21,7 @@ FORMATS = {
 }
 
 
-def guess(tree, table=None):
+def guess(tree: Tree | listing.Listing, table: pathlib.Path | None = None) -> str:
     """The format of a source, from the names of its files.
 
     Args:

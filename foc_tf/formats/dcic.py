@@ -5,16 +5,18 @@ entry a vote. Source: Schmarje et al., "Is one annotation enough?" (2022), code 
 """
 
 import datetime
+from collections.abc import Iterable
+from typing import Any
 
 from foc_tf.formats import dcic_slices
 from foc_tf.formats.collection import Collection
 from foc_tf.formats.text import load_json
-from foc_tf.formats.tree import folder_of, inside
+from foc_tf.formats.tree import Tree, folder_of, inside
 
 FOLDS = 5
 
 
-def split_of(fold, v_fold):
+def split_of(fold: int, v_fold: int) -> str:
     """Split of an image of `fold` (1 to 5) in the slice `v_fold` (1 to 5).
 
     As the code has it, which the published scores come from: validation is fold v_fold + 1, test
@@ -23,7 +25,7 @@ def split_of(fold, v_fold):
     return {v_fold % FOLDS + 1: "val", (v_fold + 1) % FOLDS + 1: "test"}.get(fold, "train")
 
 
-def read(tree, v_fold=1, votes_per_image=0):
+def read(tree: Tree, v_fold: int = 1, votes_per_image: int = 0) -> Collection:
     """Reads annotations.json and the folds beside it, or, where there is none, a slice's file.
 
     Args:
@@ -107,7 +109,9 @@ def _add_splits(collection, v_fold):
             collection.splits[item] = split_of(int(fold[4:]), v_fold)
 
 
-def predictions_name(identifier, dataset, annotations, labeled_share, v_fold):
+def predictions_name(
+    identifier: str, dataset: str, annotations: int, labeled_share: float, v_fold: int
+) -> str:
     """Name of a file of predictions; DCIC reads the data set and the slice from it."""
     for what, word in (("identifier", identifier), ("dataset", dataset)):
         if "#dataset-" in word or (what == "dataset" and "-" in word) or inside("", word) != word:
@@ -119,7 +123,7 @@ def predictions_name(identifier, dataset, annotations, labeled_share, v_fold):
     return f"predictions-{identifier}#dataset-{parts}.1@-1-10.json"
 
 
-def predictions(table, identifier, subset):
+def predictions(table: Iterable[dict[str, Any]], identifier: str, subset: str) -> dict[str, Any]:
     """JSON-able list of one set of predictions as DCIC's `predictions_import` reads it.
 
     Args:

@@ -7,20 +7,20 @@ import re
 
 from foc_tf.formats.collection import Collection
 from foc_tf.formats.text import load_json
-from foc_tf.formats.tree import folder_of
+from foc_tf.formats.tree import Tree, folder_of
 from foc_tf.formats.votes import whole_votes
 
 _SPLITS = ("train", "val", "test")
 
 
-def find(tree, v_fold):
+def find(tree: Tree, v_fold: int) -> list[str]:
     """Names of the files of a slice; of the folder `evaluate_datasets` only, if there is one."""
     wanted = re.compile(rf"(?:.*/)?[^/]+-slice{v_fold}\.json")
     found = [name for name in tree.names if wanted.fullmatch(name)]
     return [name for name in found if "evaluate_datasets" in name.split("/")] or found
 
 
-def read(tree, name, votes_per_image=0):
+def read(tree: Tree, name: str, votes_per_image: int = 0) -> Collection:
     """Reads one slice and the images that it names.
 
     Args:
@@ -41,7 +41,7 @@ def read(tree, name, votes_per_image=0):
     collection.info["name"] = collection.name
     for label in classes:
         collection.class_id(label)
-    by_name = {}
+    by_name: dict[str, list[str]] = {}
     for image in tree.images():
         by_name.setdefault(image.rpartition("/")[2], []).append(image)
     for number, row in enumerate(rows):

@@ -6,10 +6,15 @@ votes on it. Only the statuses that are asked for count as votes; all other obje
 
 import pathlib
 import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from foc_tf.formats import text
 from foc_tf.formats.collection import Collection
 from foc_tf.formats.tree import folder_of, read_file, suffix
+
+if TYPE_CHECKING:
+    from foc_tf.formats.tree import Tree
 
 STATUSES = ("validated", "predicted", "dubious", "discarded")
 _OBJECT, _FILE, _RANK = "object_id", "img_file_name", "img_rank"
@@ -20,7 +25,7 @@ _WHEN = ("object_annotation_date", "object_annotation_time")
 _TYPE = re.compile(r"\[.*\]")
 
 
-def find_tables(tree):
+def find_tables(tree: "Tree") -> list[str]:
     """Names of EcoTaxa's tables in a tree: `ecotaxa*.tsv` or `.txt`, else every .tsv.
 
     Raises:
@@ -36,7 +41,12 @@ def find_tables(tree):
     return found
 
 
-def read(tree, table=None, statuses=("validated",), object_images="first"):
+def read(
+    tree: "Tree",
+    table: pathlib.Path | str | None = None,
+    statuses: Sequence[str] = ("validated",),
+    object_images: str = "first",
+) -> Collection:
     """Reads all of EcoTaxa's tables in a tree and the images that they name.
 
     Args:
@@ -54,8 +64,11 @@ def read(tree, table=None, statuses=("validated",), object_images="first"):
     """
     _check_options(statuses, object_images)
     collection = Collection(tree.path.stem, tree)
-    objects, category_ids, seen = {}, {}, dict.fromkeys(STATUSES, 0)
-    for name in [table] if table else find_tables(tree):
+    objects: dict[str, tuple[dict, dict]] = {}
+    category_ids: dict[str, set[str]] = {}
+    seen = dict.fromkeys(STATUSES, 0)
+    names: list[Any] = [table] if table else find_tables(tree)
+    for name in names:
         parsed = _table(tree, name)
         collection.notes.append(f"{parsed.where}: {parsed.encoding}")
         base = "" if table else folder_of(name)

@@ -3,6 +3,7 @@
 import datetime
 import math
 import re
+from collections.abc import Callable, Iterator, Sequence
 
 STATUSES = ("predicted", "dubious", "validated", "discarded")
 TYPES = {"[f]": "number", "[t]": "text"}
@@ -27,7 +28,7 @@ EXACT = (
 _DEGREES = re.compile(r"(-?\d+)°(\d+) (\d+)")
 
 
-def number(value):
+def number(value: str) -> str:
     """The complaint about a value of a number column, "" if there is none."""
     if value.lower() in ("nan", "na"):
         return ""
@@ -38,7 +39,7 @@ def number(value):
         return f"{value[:40]!r} is not a number"
 
 
-def whole(value):
+def whole(value: str) -> str:
     """The complaint about a rank or an id."""
     if number(value) or value.lower() in ("nan", "na"):
         return number(value)
@@ -47,7 +48,7 @@ def whole(value):
     return "" if good else f"{value[:40]!r} is not a whole number"
 
 
-def degrees(limit):
+def degrees(limit: float) -> Callable[[str], str]:
     """A rule for a latitude or longitude within +-limit."""
 
     def rule(value):
@@ -67,7 +68,7 @@ def degrees(limit):
     return rule
 
 
-def date(value):
+def date(value: str) -> str:
     """The complaint about a date; EcoTaxa would cut what follows the day, we report it."""
     if re.fullmatch(r"[0-9]{8}", value):
         value = f"{value[:4]}-{value[4:6]}-{value[6:]}"
@@ -80,25 +81,25 @@ def date(value):
     return ""
 
 
-def time(value):
+def time(value: str) -> str:
     """The complaint about a time; spreadsheets cut zeros, so 420 is 04:20:00 as in EcoTaxa."""
     if re.fullmatch(r"[0-9]{1,6}", value):
         padded = value.zfill(4).ljust(6, "0")
-        parts = padded[:2], padded[2:4], padded[4:]
+        parts = [padded[:2], padded[2:4], padded[4:]]
     elif re.fullmatch(r"[0-9]{2}:[0-9]{2}:[0-9]{2}", value):
         parts = value.split(":")
     else:
-        parts = ("99",)
+        parts = ["99"]
     good = all(int(part) < limit for part, limit in zip(parts, (24, 60, 60)))
     return "" if good else f"{value[:40]!r} is not a time HHMM, HHMMSS or HH:MM:SS"
 
 
-def status(value):
+def status(value: str) -> str:
     """The complaint about an annotation's status."""
     return "" if value.lower() in STATUSES else f"{value[:40]!r} is none of {', '.join(STATUSES)}"
 
 
-def text(limit):
+def text(limit: int) -> Callable[[str], str]:
     """A rule for text of at most `limit` characters."""
 
     def rule(value):
@@ -109,7 +110,7 @@ def text(limit):
 
 
 # object_annotation_hierarchy is absent on purpose: the source we read maps it as a free column.
-PREDEFINED = {
+PREDEFINED: dict[str, Callable[[str], str] | None] = {
     "object_id": text(255),
     "object_lat": degrees(90),
     "object_lon": degrees(180),
@@ -136,18 +137,18 @@ PREDEFINED = {
 }
 
 
-def clean(raw):
+def clean(raw: str) -> str:
     """A header's name as EcoTaxa takes it."""
     return raw.strip(" \t").lower()
 
 
-def valid(name):
+def valid(name: str) -> bool:
     """Whether a column may have this (cleaned) name."""
     prefix, _, rest = name.partition("_")
     return name in PREDEFINED or (prefix in PREFIXES and bool(rest) and "\n" not in name)
 
 
-def header_problems(raw_names, update):
+def header_problems(raw_names: Sequence[str], update: bool) -> Iterator[tuple[str | None, str]]:
     """Complaints about a header, (column or None, message) each.
 
     Args:
@@ -172,7 +173,9 @@ def header_problems(raw_names, update):
         yield None, "nothing to update: no column besides object_id and the image's"
 
 
-def register(names, types, free):
+def register(
+    names: Sequence[str], types: Sequence[str], free: dict[str, str]
+) -> Iterator[tuple[str, str]]:
     """Adds a table's free columns to `free` (name -> kind); yields (column, message) complaints.
 
     Args:
@@ -201,16 +204,18 @@ def register(names, types, free):
             )
 
 
-def rules(names, free):
+def rules(
+    names: Sequence[str], free: dict[str, str]
+) -> Iterator[tuple[int, str, Callable[[str], str]]]:
     """For each column that has one: (index, name, rule)."""
     kinds = {"number": number, "text": text(FREE_TEXT)}
     for index, name in enumerate(names):
-        rule = PREDEFINED[name] if name in PREDEFINED else kinds.get(free.get(name))
+        rule = PREDEFINED[name] if name in PREDEFINED else kinds.get(free.get(name, ""))
         if rule:
             yield index, name, rule
 
 
-def annotation_problem(cells):
+def annotation_problem(cells: dict[str, str]) -> tuple[str | None, str]:
     """(column, message) if status and category do not come together, else (None, "").
 
     Args:

@@ -13,6 +13,7 @@ import os
 import pathlib
 import posixpath
 import zipfile
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from foc_tf.formats import ecotaxa_columns as columns
@@ -99,7 +100,9 @@ class _Run:
         self.problems.append(Problem(file, line, column, message))
 
 
-def check(path, update=False, existing_objects=None):
+def check(
+    path: pathlib.Path | str, update: bool = False, existing_objects: Iterable[str] | None = None
+) -> list[Problem]:
     """Checks a table, or all tables and images of a folder or zip, by EcoTaxa's import rules.
 
     Args:
@@ -113,6 +116,7 @@ def check(path, update=False, existing_objects=None):
       List of `Problem`, empty if the import would be accepted. Never raises for what is in `path`.
     """
     path = pathlib.Path(path)
+    source: _Folder | _Zip
     try:
         if path.is_dir():
             source = _Folder(path)

@@ -1,13 +1,13 @@
 """Class folders, nested or not, with or without train/ val/ test/ unlabeled/; or images alone."""
 
 from foc_tf.formats.collection import Collection
-from foc_tf.formats.tree import folder_of
+from foc_tf.formats.tree import Tree, folder_of
 
 SPLITS = ("train", "val", "test")
 UNLABELED = ("unlabeled", "unlabelled")
 
 
-def read(tree, folder_class="first"):
+def read(tree: Tree, folder_class: str = "first") -> Collection:
     """Reads images whose folder is their class, one vote each.
 
     Args:

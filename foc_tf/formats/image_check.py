@@ -13,7 +13,7 @@ MAX_PIXELS = 100_000_000
 _ORIENTATION = 0x0112
 
 
-def usable(content, max_pixels=MAX_PIXELS):
+def usable(content: bytes, max_pixels: int = MAX_PIXELS) -> tuple[bytes, str, str]:
     """An image's bytes as TensorFlow can decode them.
 
     PNG and JPEG of 8 bit grey, colour or palette pass byte for byte. All else is decoded and
@@ -44,7 +44,7 @@ def usable(content, max_pixels=MAX_PIXELS):
                 image.load()
                 changes = _changes(image)
                 if not changes:
-                    return content, _EXTENSIONS[image.format], ""
+                    return content, _EXTENSIONS[str(image.format)], ""
                 return _as_png(image), ".png", changes
     except Image.DecompressionBombError:
         raise ValueError("too many pixels, it looks like a decompression bomb") from None

@@ -4,7 +4,7 @@ import os
 import pathlib
 
 from foc_tf.formats.collection import Collection
-from foc_tf.formats.tree import IMAGE_EXTENSIONS, read_file, suffix
+from foc_tf.formats.tree import IMAGE_EXTENSIONS, Tree, read_file, suffix
 
 _SAMPLE_BYTES = 2**16
 _EXTENSIONS = (".txt", ".lst", ".list", ".csv", ".tsv")
@@ -29,9 +29,15 @@ class Listing:
       ValueError: if the list cannot be read, holds NUL bytes or no path.
     """
 
-    def __init__(self, path, base=None, max_file_bytes=2**30):
+    def __init__(
+        self,
+        path: pathlib.Path | str,
+        base: pathlib.Path | str | None = None,
+        max_file_bytes: int = 2**30,
+    ) -> None:
         """See the class."""
-        self.path, self.outside = pathlib.Path(path), []
+        self.path = pathlib.Path(path)
+        self.outside: list[str] = []
         self.base = pathlib.Path(base or self.path.parent)
         self.max_file_bytes = max_file_bytes
         content = read_file(self.path, max_file_bytes).removeprefix(b"\xef\xbb\xbf")
@@ -46,26 +52,26 @@ class Listing:
         """The path of the list."""
         return str(self.path)
 
-    def hide(self, output):
+    def hide(self, output: pathlib.Path | str) -> None:
         """Nothing: a list holds only what it names."""
 
-    def on_disk(self, name):
+    def on_disk(self, name: str) -> pathlib.Path | str:
         """Path of an image; a URL (gs://, hdfs://), which only Beam's workers read, stays one."""
         return name if "://" in name else self.base / name
 
-    def size(self, name):
+    def size(self, name: str) -> int:
         """Size of an image in bytes, -1 if it is not there."""
         try:
             return os.stat(self.base / name).st_size
         except OSError:
             return -1
 
-    def read(self, name):
+    def read(self, name: str) -> bytes:
         """Bytes of an image; ValueError if it cannot be read or is above the limit."""
         return read_file(self.base / name, self.max_file_bytes)
 
 
-def is_listing(path):
+def is_listing(path: pathlib.Path | str) -> bool:
     """Whether the first line of a text file is the path of an image, not a table's header."""
     path = pathlib.Path(path)
     if suffix(path.name) not in _EXTENSIONS or not path.is_file():
@@ -76,7 +82,7 @@ def is_listing(path):
     return suffix(os.fsdecode(first)) in IMAGE_EXTENSIONS
 
 
-def read(tree):
+def read(tree: Tree | Listing) -> Collection:
     """Reads a list of images, which have no votes.
 
     Args:

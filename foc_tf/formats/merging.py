@@ -1,12 +1,19 @@
 """Merging classes by a table, and votes as a sparse table of items and classes."""
 
+import pathlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 import scipy.sparse
 
 from foc_tf.formats import text
 
+if TYPE_CHECKING:
+    from foc_tf.formats.collection import Collection
 
-def read_mapping(path):
+
+def read_mapping(path: pathlib.Path | str) -> dict[str, str]:
     """Reads a table of classes and what they become.
 
     Args:
@@ -37,7 +44,7 @@ def read_mapping(path):
     return mapping
 
 
-def merged_classes(classes, mapping):
+def merged_classes(classes: Sequence[str], mapping: dict[str, str]) -> tuple[list[str], np.ndarray]:
     """Classes after a merge.
 
     Args:
@@ -63,7 +70,9 @@ def merged_classes(classes, mapping):
     return kept, np.array([ids.get(name, -1) for name in names], np.int64)
 
 
-def vote_table(collection, new_ids, num_classes, min_annotators=0):
+def vote_table(
+    collection: "Collection", new_ids: np.ndarray, num_classes: int, min_annotators: int = 0
+) -> scipy.sparse.csr_array:
     """Votes as a table.
 
     Args:
@@ -89,7 +98,7 @@ def vote_table(collection, new_ids, num_classes, min_annotators=0):
     return table
 
 
-def most_voted(votes):
+def most_voted(votes: scipy.sparse.csr_array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """([N] votes in all, [N] votes for the most-voted class, [N] that class, -1 without votes).
 
     Args:

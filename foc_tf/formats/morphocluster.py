@@ -8,15 +8,20 @@ classes; a node without a name has that of its nearest named ancestor below the 
 import csv
 import io
 import zipfile
+from collections.abc import Sequence
+from typing import IO, TYPE_CHECKING
 
 from foc_tf.formats import text
 from foc_tf.formats.collection import Collection
-from foc_tf.formats.tree import folder_of
+from foc_tf.formats.tree import Tree, folder_of
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _LABEL = ("label", "object_annotation_category", "category", "class")
 
 
-def read(tree):
+def read(tree: Tree) -> Collection:
     """Reads an object archive and, where it is there, the tree of nodes that lies beside it.
 
     Args:
@@ -105,7 +110,14 @@ def _node_names(table):
     return names
 
 
-def write_tree(file, classes, cluster_classes, cluster_names, clusters, object_ids):
+def write_tree(
+    file: IO[bytes],
+    classes: Sequence[str],
+    cluster_classes: "np.ndarray",
+    cluster_names: Sequence[str],
+    clusters: "Sequence[int] | np.ndarray",
+    object_ids: Sequence[str],
+) -> None:
     """Writes a tree zip: root, a node for each class, below it a node for each of its clusters.
 
     Args:
@@ -117,7 +129,7 @@ def write_tree(file, classes, cluster_classes, cluster_names, clusters, object_i
       object_ids: [N] str.
     """
     parents = [*classes, "unassigned"]
-    nodes = [(1, "", "root")]
+    nodes: list[tuple[int, int | str, str]] = [(1, "", "root")]
     nodes += [(2 + index, 1, name) for index, name in enumerate(parents)]
     first = 2 + len(parents)
     for cluster, name in enumerate(cluster_names):

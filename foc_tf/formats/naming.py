@@ -9,7 +9,7 @@ _MAX_PART_BYTES = 120
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
 
 
-def image_name(key, extension, taken):
+def image_name(key: str, extension: str, taken: set[str]) -> str:
     """Name `images/...` of an item's file, unlike all in `taken`, to which it is added.
 
     Letters and digits of every script stay; what a shell, a URL or Windows would trip over becomes

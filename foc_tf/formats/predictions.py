@@ -8,8 +8,10 @@ import csv
 import dataclasses
 import io
 import json
+import pathlib
 import shutil
 import tempfile
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -48,18 +50,18 @@ class Predictions:
     cluster_names: list
     category_ids: dict
 
-    def entropy(self):
+    def entropy(self) -> np.ndarray:
         """[N] entropy of the class probabilities in nats, 0 to log C."""
         p = np.clip(self.class_probs, 1e-12, 1.0)
         return -(p * np.log(p)).sum(axis=1) + 0.0
 
-    def clusters(self):
+    def clusters(self) -> np.ndarray:
         """[N] int cluster, -1 without clusters."""
         if self.cluster_probs is None:
             return np.full(len(self.images), -1)
         return self.cluster_probs.argmax(axis=1)
 
-    def group_names(self):
+    def group_names(self) -> list[str]:
         """K names of the clusters: the expert's, else its class and number."""
         known = [*self.classes, "unassigned"]
         return [
@@ -67,7 +69,7 @@ class Predictions:
             for index, (name, c) in enumerate(zip(self.cluster_names, self.cluster_classes))
         ]
 
-    def take(self, rows):
+    def take(self, rows: slice | np.ndarray) -> "Predictions":
         """The same for some images: a slice or [M] int."""
         chosen = np.arange(len(self.images))[rows]
         over = self.cluster_probs
@@ -81,23 +83,25 @@ class Predictions:
             cluster_probs=None if over is None else np.array(over[rows]),
         )
 
-    def parts(self, rows=None, size=_PART_ROWS):
+    def parts(
+        self, rows: np.ndarray | None = None, size: int = _PART_ROWS
+    ) -> "Iterator[Predictions]":
         """Yields the same in parts of at most `size` images; `rows`: [M] int, None for all."""
         for start in range(0, len(self.images) if rows is None else len(rows), size):
             part = slice(start, start + size)
             yield self.take(part if rows is None else rows[part])
 
-    def object_parts(self, size=_PART_ROWS):
+    def object_parts(self, size: int = _PART_ROWS) -> "Iterator[Predictions]":
         """Yields `by_object()` in parts of at most `size` objects, first seen first."""
         self.check_objects()
-        places = {}
+        places: dict[str, int] = {}
         place = np.array([places.setdefault(name, len(places)) for name in self.objects], np.int64)
         order = np.argsort(place, kind="stable")
         ends = np.append(np.searchsorted(place[order], np.arange(0, len(places), size)), len(order))
         for start, end in zip(ends, ends[1:]):
             yield self.take(order[start:end]).by_object()
 
-    def check_objects(self):
+    def check_objects(self) -> None:
         """ValueError if an image has no id of its object."""
         if not all(self.objects):
             raise ValueError(
@@ -106,7 +110,7 @@ class Predictions:
                 "MorphoCluster, or a data set prepared from one), or --format=csv."
             )
 
-    def by_object(self):
+    def by_object(self) -> "Predictions":
         """The same with a row an object: means of its images' probabilities."""
         self.check_objects()
         names, first, inverse = np.unique(self.objects, return_index=True, return_inverse=True)
@@ -142,13 +146,13 @@ def _rows(p):
         yield i, p.classes[c], f"{p.class_probs[i, c]:.4f}", *with_cluster, f"{entropy[i]:.4f}"
 
 
-def csv_header(p):
+def csv_header(p: Predictions) -> str:
     """The line of column names of `csv_rows`."""
     first = ("image", "object_id", "class", "class_prob", "cluster", "cluster_prob", "group")
     return _line([*first, "cluster_class", "entropy", *(f"prob_{c}" for c in p.classes)])
 
 
-def csv_rows(p):
+def csv_rows(p: Predictions) -> str:
     """A line an image: class, cluster, group, entropy and all class probabilities."""
     lines = []
     for i, label, prob, cluster, cluster_prob, group, entropy in _rows(p):
@@ -166,7 +170,7 @@ def _line(cells):
     return buffer.getvalue()
 
 
-def write_csv(path, p):
+def write_csv(path: pathlib.Path | str, p: Predictions) -> int:
     """A row an image, as `csv_rows` says."""
     with files.replacing(path, "w") as file:
         file.write(csv_header(p))
@@ -175,7 +179,7 @@ def write_csv(path, p):
     return len(p.images)
 
 
-def write_ecotaxa(path, p):
+def write_ecotaxa(path: pathlib.Path | str, p: Predictions) -> int:
     """EcoTaxa's update table: a row an object, status predicted; labelled objects are left out.
 
     The score of a prediction cannot be imported, so it goes to free columns.
@@ -225,11 +229,12 @@ def _copy_for_ecotaxa(body, path):
         shutil.copyfileobj(body.buffer, file)
 
 
-def write_morphocluster(path, p):
+def write_morphocluster(path: pathlib.Path | str, p: Predictions) -> int:
     """MorphoCluster's tree: root, a node a class, below it a node a cluster; an object once."""
     if p.cluster_probs is None:
         raise ValueError("format: morphocluster needs a model with overclustering heads.")
-    clusters, objects = [], []
+    clusters: list[int] = []
+    objects: list[str] = []
     for part in p.object_parts():
         clusters.extend(part.clusters())
         objects.extend(part.objects)
@@ -240,7 +245,7 @@ def write_morphocluster(path, p):
     return len(objects)
 
 
-def write_dcic(path, p):
+def write_dcic(path: pathlib.Path | str, p: Predictions) -> int:
     """DCIC's sets of predictions: for each split one of classes and one ("_fuzzy") of clusters.
 
     DCIC names its clusters by the sets with "train" or "val" in their names.

@@ -1,14 +1,32 @@
 """From a source to a prepared dataset, and what it holds in numbers."""
 
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from foc_tf import annotations
 from foc_tf.formats import merging, writing
 
+if TYPE_CHECKING:
+    import scipy.sparse
+
+    from foc_tf.formats.collection import Collection
+    from foc_tf.formats.listing import Listing
+    from foc_tf.formats.tree import Tree
+
 
 def prepare(
-    source, output, read, placing="copy", merge=None, threshold=None, min_annotators=0, **rest
-):
+    source: "Tree | Listing",
+    output: pathlib.Path | str,
+    read: "Callable[..., Collection]",
+    placing: str = "copy",
+    merge: pathlib.Path | str | None = None,
+    threshold: float | None = None,
+    min_annotators: int = 0,
+    **rest: Any,
+) -> dict[str, Any]:
     """Writes a prepared dataset.
 
     Args:
@@ -69,7 +87,14 @@ def _write(
     return summary(collection, written, votes[written.kept], classes, threshold, splits)
 
 
-def summary(collection, written, votes, classes, threshold, splits):
+def summary(
+    collection: "Collection",
+    written: writing.Written,
+    votes: "scipy.sparse.csr_array",
+    classes: Sequence[str],
+    threshold: float,
+    splits: np.ndarray,
+) -> dict[str, Any]:
     """What was prepared, in numbers: JSON-able dict."""
     total, most, reference = merging.most_voted(votes)
     certain = annotations.is_certain(most, total, threshold)
@@ -120,7 +145,7 @@ def _per_class(votes, certain, reference, classes):
     }
 
 
-def table(result):
+def table(result: dict[str, Any]) -> str:
     """The summary as text."""
     votes, kappa = result["votes_per_image"], result["fleiss_kappa"]
     agreement = f"{kappa:.3f}" if kappa is not None else result["fleiss_kappa_reason"]

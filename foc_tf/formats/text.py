@@ -5,6 +5,8 @@ import csv
 import io
 import json
 import math
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 _FIRST_LINE_BYTES = 2**20
 _BYTE_ORDER_MARKS = (
@@ -15,7 +17,7 @@ _BYTE_ORDER_MARKS = (
 _DELIMITERS = ("\t", ",", ";", "|")
 
 
-def encoding_of(content):
+def encoding_of(content: bytes) -> str:
     """Encoding of the bytes of a table: as its byte order mark says, else UTF-8, else latin-1."""
     for mark, encoding in _BYTE_ORDER_MARKS:
         if content.startswith(mark):
@@ -44,7 +46,7 @@ class Table:
       ValueError: if there is no header or it has a column twice, or the text holds NUL bytes.
     """
 
-    def __init__(self, content, where, delimiter=None):
+    def __init__(self, content: bytes, where: str, delimiter: str | None = None) -> None:
         """See the class."""
         self.where = where
         self.encoding = encoding_of(content)
@@ -87,7 +89,7 @@ class Table:
                 f"{self.where}, line {self._reader.line_num}: {error}; is a quote not closed?"
             ) from None
 
-    def rows(self):
+    def rows(self) -> Iterator[tuple[int, dict[str, str]]]:
         """Yields (line number, {column: text without outer blanks}) of every row that is not blank.
 
         Raises:
@@ -105,25 +107,25 @@ class Table:
                 )
             yield self._reader.line_num, dict(zip(self.header, cells))
 
-    def column(self, *names):
+    def column(self, *names: str) -> str | None:
         """The first of some column names that the header has, in any case; None if it has none."""
         lower = {name.lower(): name for name in reversed(self.header)}
         return next((lower[name] for name in names if name in lower), None)
 
 
-def listed(names, count=12, length=40):
+def listed(names: Iterable[Any], count: int = 12, length: int = 40) -> str:
     """Some names for a message, which damage can make long: the first ones, each cut."""
-    names = list(map(str, names))
-    more = f" ({len(names)} in all)" if len(names) > count else ""
-    return ", ".join(shortened(name, length) for name in names[:count]) + more
+    words = list(map(str, names))
+    more = f" ({len(words)} in all)" if len(words) > count else ""
+    return ", ".join(shortened(word, length) for word in words[:count]) + more
 
 
-def shortened(text, length=100):
+def shortened(text: str, length: int = 100) -> str:
     """The text, cut to some characters."""
     return text if len(text) <= length else text[:length] + "..."
 
 
-def number(text):
+def number(text: str) -> float | None:
     """A finite number with a decimal point or comma, or None if the text is none."""
     try:
         value = float(text.replace(",", "."))
@@ -132,7 +134,7 @@ def number(text):
     return value if math.isfinite(value) else None
 
 
-def load_json(content, where):
+def load_json(content: bytes, where: str) -> Any:
     """The JSON value of some bytes; ValueError that names the file if they are not JSON."""
     try:
         return json.loads(content.decode("utf-8-sig"))

@@ -33,11 +33,18 @@ class Tree:
         unpacks beyond the limits or has names that lead out of it.
     """
 
-    def __init__(self, path, max_file_bytes=MAX_FILE_BYTES, max_total_bytes=MAX_TOTAL_BYTES):
+    def __init__(
+        self,
+        path: pathlib.Path | str,
+        max_file_bytes: int = MAX_FILE_BYTES,
+        max_total_bytes: int = MAX_TOTAL_BYTES,
+    ) -> None:
         """See the class."""
         self.path = pathlib.Path(path)
-        self.max_file_bytes, self.outside = max_file_bytes, []
-        self._archive, self._members = None, {}
+        self.max_file_bytes = max_file_bytes
+        self.outside: list[str] = []
+        self._archive: zipfile.ZipFile | None = None
+        self._members: dict[str, zipfile.ZipInfo] = {}
         if self.path.is_dir():
             found = _walk(self.path, self.outside)
         elif zipfile.is_zipfile(self.path):
@@ -58,7 +65,7 @@ class Tree:
         """The path."""
         return str(self.path)
 
-    def hide(self, output):
+    def hide(self, output: pathlib.Path | str) -> None:
         """Leaves out what a program writes to `output` and beside it, where that is inside."""
         own, folder = os.path.realpath(output), os.path.realpath(self.path)
         if not self.is_archive and own.startswith(folder + os.sep):
@@ -68,15 +75,15 @@ class Tree:
             self.names = [name for name in self.names if name in self._known]
 
     @property
-    def is_archive(self):
+    def is_archive(self) -> bool:
         """Whether the files lie in a zip archive."""
         return self._archive is not None
 
-    def on_disk(self, name):
+    def on_disk(self, name: str) -> pathlib.Path | None:
         """Path of a file outside an archive, None inside."""
         return None if self.is_archive else self.path / name
 
-    def size(self, name):
+    def size(self, name: str) -> int:
         """Size of a file in bytes as its folder or archive says, -1 if it is gone."""
         if self.is_archive:
             return self._members[name].file_size
@@ -85,11 +92,11 @@ class Tree:
         except OSError:
             return -1
 
-    def images(self, under=""):
+    def images(self, under: str = "") -> list[str]:
         """Names of the image files below a folder, by their extension."""
         return [n for n in self.names if n.startswith(under) and suffix(n) in IMAGE_EXTENSIONS]
 
-    def find(self, base, cell, where):
+    def find(self, base: str, cell: str, where: str) -> str | None:
         """Name of the file that a table's cell means, None if there is no such file.
 
         Args:
@@ -108,7 +115,7 @@ class Tree:
             )
         return next((n for n in (name, inside(base, "images/" + cell)) if n in self._known), None)
 
-    def read(self, name):
+    def read(self, name: str) -> bytes:
         """Bytes of a file.
 
         Raises:
@@ -117,7 +124,7 @@ class Tree:
         if name not in self._known:
             raise ValueError(f"{self.path}: no file {name!r:.200}.")
         try:
-            opened = self._archive.open(self._members[name]) if self.is_archive else None
+            opened = self._archive.open(self._members[name]) if self._archive is not None else None
             with opened or open(self.path / name, "rb") as file:
                 # One byte more than allowed: archives may lie about the size they unpack to.
                 content = file.read(self.max_file_bytes + 1)
@@ -133,7 +140,7 @@ class Tree:
         return _within(content, f"{self.path}/{name}", self.max_file_bytes)
 
 
-def read_file(path, max_bytes):
+def read_file(path: pathlib.Path | str, max_bytes: int) -> bytes:
     """Bytes of a file outside any tree; ValueError if it cannot be read or is above the limit."""
     try:
         with open(path, "rb") as file:
@@ -151,12 +158,12 @@ def _within(content, what, max_bytes):
     return content
 
 
-def suffix(name):
+def suffix(name: str) -> str:
     """Lower-case extension with its dot."""
     return os.path.splitext(name)[1].lower()
 
 
-def inside(base, relative):
+def inside(base: str, relative: str) -> str | None:
     """Name of the file that a table in folder `base` calls `relative`, or None if it leads outside.
 
     Args:
@@ -170,7 +177,7 @@ def inside(base, relative):
     return None if joined.startswith("../") or joined in ("..", ".") else joined
 
 
-def folder_of(name):
+def folder_of(name: str) -> str:
     """Name of the folder in which a file lies, "" for the top."""
     return name.rpartition("/")[0]
 

@@ -11,7 +11,7 @@ import pathlib
 from foc_tf.formats import text
 from foc_tf.formats.collection import Collection
 from foc_tf.formats.text import load_json
-from foc_tf.formats.tree import folder_of, read_file, suffix
+from foc_tf.formats.tree import Tree, folder_of, read_file, suffix
 
 FORMS = ("long", "counts", "wide", "annotators")
 _IMAGE = (
@@ -27,7 +27,12 @@ _SAMPLE_ROWS = 1000
 _BESIDE = {"splits.csv": "split", "original_labels.csv": "class", "dataset.json": ""}
 
 
-def read(tree, table=None, form="auto", votes_per_image=0):
+def read(
+    tree: Tree,
+    table: pathlib.Path | str | None = None,
+    form: str = "auto",
+    votes_per_image: int = 0,
+) -> Collection:
     """Reads a table of votes and the images that it names.
 
     Args:
@@ -134,7 +139,7 @@ def _add_facts(collection, info, where):
         collection.order_classes(declared)
 
 
-def find_table(tree):
+def find_table(tree: Tree) -> str:
     """Name of annotations.csv, or of the only table at the top of a tree.
 
     Raises:
@@ -273,7 +278,7 @@ def _need(parsed, column, names):
         )
 
 
-def whole_votes(cell, where, column, votes_per_image=0):
+def whole_votes(cell: str, where: str, column: str, votes_per_image: int = 0) -> int:
     """Votes that a cell means, a share times `votes_per_image`; ValueError if not whole."""
     value = text.number(cell)
     if value is not None and votes_per_image:

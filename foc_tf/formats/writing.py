@@ -9,12 +9,19 @@ import functools
 import hashlib
 import os
 import pathlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from foc_tf import annotations, files, records, splitting
 from foc_tf.formats import image_check, merging, naming
 from foc_tf.spreadsheets import safe
+
+if TYPE_CHECKING:
+    import scipy.sparse
+
+    from foc_tf.formats.collection import Collection
 
 
 class Written:
@@ -27,12 +34,21 @@ class Written:
       changed: {what was changed: number of images}.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         """See the class."""
-        self.kept, self.names, self.hashes, self.changed = [], [], [], {}
+        self.kept: Any = []  # an array once all are known
+        self.names: list[str] = []
+        self.hashes: list[bytes] = []
+        self.changed: dict[str, int] = {}
 
 
-def images(collection, folder, placing="copy", max_pixels=image_check.MAX_PIXELS, progress=None):
+def images(
+    collection: "Collection",
+    folder: pathlib.Path,
+    placing: str = "copy",
+    max_pixels: int = image_check.MAX_PIXELS,
+    progress: Callable[[int, int], Any] | None = None,
+) -> Written:
     """Checks all images of a collection and writes the usable ones below `folder`.
 
     Args:
@@ -114,14 +130,24 @@ def _as_records(folder):
         yield lambda name, content, find_original: writer.write(name, content)
 
 
-_PLACES = {
+_PLACES: dict[str, Callable[..., Any]] = {
     "copy": _as_files,
     "link": functools.partial(_as_files, link=True),
     "records": _as_records,
 }
 
 
-def tables(collection, folder, written, votes, classes, threshold, ignored, seed, val_share):
+def tables(
+    collection: "Collection",
+    folder: pathlib.Path,
+    written: Written,
+    votes: "scipy.sparse.csr_array",
+    classes: Sequence[str],
+    threshold: float,
+    ignored: Sequence[str],
+    seed: int,
+    val_share: float,
+) -> np.ndarray:
     """Writes all tables of a prepared dataset beside its images.
 
     Args:
@@ -206,7 +232,7 @@ def _csv(path, header, rows):
 
 
 @contextlib.contextmanager
-def new_folder(path):
+def new_folder(path: pathlib.Path | str) -> Iterator[pathlib.Path]:
     """`files.new_folder` of a program's output.
 
     Raises:

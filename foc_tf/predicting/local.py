@@ -2,6 +2,8 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -9,6 +11,10 @@ from foc_tf.formats import image_check
 from foc_tf.formats.predictions import WRITERS, csv_header, csv_rows
 from foc_tf.predicting import streaming
 from foc_tf.predicting.partial import Partial
+
+if TYPE_CHECKING:
+    from foc_tf.formats.collection import Collection
+    from foc_tf.predicting.models import Model, RunModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,8 +31,8 @@ class Job:
       include_labelled: write also what the annotators agree on. (ecotaxa)
     """
 
-    model: object
-    collection: object
+    model: "Model | RunModel"
+    collection: "Collection"
     output: pathlib.Path
     kind: str = "csv"
     batch_size: int = 64
@@ -34,7 +40,11 @@ class Job:
     include_labelled: bool = False
 
 
-def run(job, begin=None, progress=None):
+def run(
+    job: Job,
+    begin: Callable[[int, int], Any] | None = None,
+    progress: Callable[[int], Any] | None = None,
+) -> tuple[int, int, pathlib.Path]:
     """Predicts what is left of a job and writes its output.
 
     Args:
@@ -63,7 +73,7 @@ def run(job, begin=None, progress=None):
         return rows, partial.unreadable, partial.unreadable_path
 
 
-def work(job, agreed):
+def work(job: Job, agreed: np.ndarray) -> dict[str, Any]:
     """{what: value} that two runs of one job have in common."""
     return {
         "model": job.model.digest(),

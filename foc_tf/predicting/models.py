@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -14,7 +15,7 @@ from foc_tf.spreadsheets import original
 _BLOCK_BYTES = 2**20
 
 
-def load(path):
+def load(path: pathlib.Path | str) -> "Model | RunModel":
     """`Model` of a SavedModel's folder, `RunModel` of a workdir.
 
     Raises:
@@ -47,7 +48,7 @@ class Model:
       ValueError: if it is not such a folder.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: pathlib.Path | str) -> None:
         """See the class."""
         self.folder = pathlib.Path(folder)
         if not (self.folder / "saved_model.pb").exists():
@@ -73,12 +74,12 @@ class Model:
         known = [ids.get(original(row["class"]), -1) for row in rows]
         return np.array(known, np.int64), [original(row["name"]) for row in rows]
 
-    def predict(self, encoded):
+    def predict(self, encoded: Sequence[bytes]) -> dict[str, np.ndarray]:
         """Outputs of some encoded images: dict of arrays with the batch first."""
         outputs = self._predict(image_bytes=tf.constant(encoded))
         return {name: value.numpy() for name, value in outputs.items()}
 
-    def digest(self):
+    def digest(self) -> str:
         """Hash of all its files: two models of one digest say the same."""
         return _digest(path for path in sorted(self.folder.rglob("*")) if path.is_file())
 
@@ -98,7 +99,7 @@ class RunModel:
       ValueError: if the run is not finished.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: pathlib.Path | str) -> None:
         """See the class."""
         self.folder = pathlib.Path(folder)
         for name in ("report.json", "predictions.csv"):
@@ -119,11 +120,11 @@ class RunModel:
             autograph=False,
         )
 
-    def predict(self, encoded):
+    def predict(self, encoded: Sequence[bytes]) -> dict[str, np.ndarray]:
         """Outputs of some encoded images: dict of arrays with the batch first."""
         return {k: v.numpy() for k, v in self._step(tf.constant(encoded, tf.string)).items()}
 
-    def digest(self):
+    def digest(self) -> str:
         """Hash of its weights and of all that decides what they say."""
         best = self.folder / "best"
         parts = _digest([best / "model.weights.h5", best / "model.json"])

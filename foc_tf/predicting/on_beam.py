@@ -7,6 +7,9 @@ a shared file system, or URLs (gs://, hdfs://) in a list. foc_tf must be install
 import csv
 import io
 import json
+import pathlib
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
 import numpy as np
@@ -22,10 +25,20 @@ from foc_tf.formats.tree import Tree
 from foc_tf.predicting import models, streaming
 from foc_tf.spreadsheets import safe
 
+if TYPE_CHECKING:
+    from foc_tf.formats.collection import Collection
+
 _BAD = "unreadable"
 
 
-def run(model, collection, output, batch_size, max_pixels, options):
+def run(
+    model: pathlib.Path | str,
+    collection: "Collection",
+    output: pathlib.Path | str,
+    batch_size: int,
+    max_pixels: int,
+    options: Sequence[str],
+) -> tuple[int, int]:
     """Predicts a collection with Beam: `<output>-00000-of-00004.csv` and so on.
 
     Args:
@@ -85,7 +98,7 @@ def _finished(pipeline):
     return result
 
 
-def stem(output):
+def stem(output: pathlib.Path | str) -> str:
     """The output's name without `.csv`, which its shards have at their ends."""
     return str(output).removesuffix(".csv")
 
@@ -148,16 +161,16 @@ class Read(beam.DoFn):
       max_bytes: size up to which a file is read.
     """
 
-    def __init__(self, archive, max_pixels, max_bytes):
+    def __init__(self, archive: str | None, max_pixels: int, max_bytes: int) -> None:
         """See the class."""
         self._archive, self._max_pixels, self._max_bytes = archive, max_pixels, max_bytes
         self._unreadable = Metrics.counter("predict", _BAD)
 
-    def setup(self):
+    def setup(self) -> None:
         """Opens the archive, once a worker."""
         self._tree = Tree(self._archive, self._max_bytes) if self._archive else None
 
-    def process(self, line):
+    def process(self, line: str) -> Iterable[Any]:
         """Yields the image or its reason."""
         name, object_id, place = json.loads(line)
         try:
@@ -182,17 +195,17 @@ class Predict(beam.DoFn):
       model: path of a SavedModel or workdir.
     """
 
-    def __init__(self, model):
+    def __init__(self, model: str) -> None:
         """See the class."""
         self._path, self._shared = model, Shared()
         self._rows = Metrics.counter("predict", "rows")
         self._unreadable = Metrics.counter("predict", _BAD)
 
-    def setup(self):
+    def setup(self) -> None:
         """Loads the model, once for all threads of a worker."""
         self._model = self._shared.acquire(lambda: models.load(self._path), tag=self._path)
 
-    def process(self, batch):
+    def process(self, batch: Any) -> Iterable[Any]:
         """Yields the lines of a batch as one string, and the images that cannot be decoded."""
         waiting = [((name, object_id), content) for name, object_id, content in batch]
         good, outputs, refused = streaming.asked(self._model, waiting)

@@ -13,6 +13,8 @@ import io
 import os
 import pathlib
 import time
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from foc_tf import files
 from foc_tf.spreadsheets import safe
@@ -39,7 +41,9 @@ class Partial:
       ValueError: if there are rows of other work, or another process is writing them.
     """
 
-    def __init__(self, output, work, header=b""):
+    def __init__(
+        self, output: pathlib.Path | str, work: dict[str, Any], header: bytes = b""
+    ) -> None:
         """See the class."""
         self.output = pathlib.Path(output)
         if self.output.is_dir():
@@ -99,7 +103,9 @@ class Partial:
             self._state["bytes"] = len(header)
         self._committed = time.monotonic()
 
-    def append(self, content, rows, unreadable, done):
+    def append(
+        self, content: bytes, rows: int, unreadable: Sequence[tuple[str, str]], done: int
+    ) -> None:
         """Adds what one batch gave.
 
         Args:
@@ -138,7 +144,7 @@ class Partial:
         stored = self._state | {"complete": complete, "work": self._work}
         files.write_json(self._state_path, stored)
 
-    def finish(self, write=None):
+    def finish(self, write: Callable[[], Any] | None = None) -> None:
         """Gives the rows their name, or has `write()` make the output from them."""
         self._commit(complete=True)
         self._ended = True
@@ -149,7 +155,7 @@ class Partial:
             self.path.unlink()
         self._forget()
 
-    def discard(self):
+    def discard(self) -> None:
         """Removes the rows, not the list of unreadable images."""
         self._ended = True
         self.path.unlink()

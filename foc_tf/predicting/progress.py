@@ -1,6 +1,8 @@
 """How far a long work is: a bar on a terminal, a line now and then elsewhere."""
 
 import time
+from collections.abc import Callable
+from typing import TextIO
 
 _BAR_CELLS = 24
 _REDRAW_SECONDS, _LINE_SECONDS = 0.25, 30.0
@@ -16,7 +18,9 @@ class Progress:
       clock: function that gives seconds.
     """
 
-    def __init__(self, total, done, stream, clock=time.monotonic):
+    def __init__(
+        self, total: int, done: int, stream: TextIO, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         """See the class."""
         self._total, self._first, self._done = total, done, done
         self._stream, self._clock = stream, clock
@@ -24,14 +28,14 @@ class Progress:
         self._begin = self._shown = clock()
         self._width = 0
 
-    def __call__(self, done):
+    def __call__(self, done: int) -> None:
         """Says that `done` images are done; writes if it is time to."""
         self._done, now = done, self._clock()
         if now - self._shown >= (_REDRAW_SECONDS if self._terminal else _LINE_SECONDS):
             self._shown = now
             self._write(self._text(now))
 
-    def close(self):
+    def close(self) -> None:
         """Writes the last state and ends the bar's line."""
         self._write(self._text(self._clock()))
         if self._terminal:
@@ -59,7 +63,7 @@ class Progress:
         self._stream.flush()
 
 
-def duration(seconds):
+def duration(seconds: float) -> str:
     """Seconds as people say them: 45 s, 12 min 5 s, 3 h 20 min."""
     seconds = round(seconds)
     if seconds < 60:

@@ -3,6 +3,8 @@
 import dataclasses
 import hashlib
 import io
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
@@ -11,6 +13,10 @@ from PIL import Image
 from foc_tf import annotations
 from foc_tf.formats import image_check, merging
 from foc_tf.formats.predictions import Predictions
+
+if TYPE_CHECKING:
+    from foc_tf.formats.collection import Collection
+    from foc_tf.predicting.models import Model, RunModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +36,13 @@ class Step:
     end: int
 
 
-def steps(model, collection, start=0, batch_size=64, max_pixels=image_check.MAX_PIXELS):
+def steps(
+    model: "Model | RunModel",
+    collection: "Collection",
+    start: int = 0,
+    batch_size: int = 64,
+    max_pixels: int = image_check.MAX_PIXELS,
+) -> Iterator[Step]:
     """Predicts the images of a collection from one on.
 
     A batch ends with `batch_size` images, or with as many pixels as one image may have. Begun again
@@ -72,7 +84,9 @@ def _step(model, waiting, bad, end):
     return Step([item for item, _ in waiting], outputs, sorted(bad + refused), end)
 
 
-def asked(model, waiting):
+def asked(
+    model: "Model | RunModel", waiting: list[tuple[Any, bytes]]
+) -> tuple[list[tuple[Any, bytes]], dict[str, np.ndarray], list[tuple[Any, str]]]:
     """Asks a model for one batch; images that TensorFlow cannot decode are left out.
 
     Args:
@@ -108,14 +122,14 @@ def _first_line(error):
     return (error.message.strip().splitlines() or [""])[0][:200]
 
 
-def labelled(collection):
+def labelled(collection: "Collection") -> np.ndarray:
     """[N] bool: the annotators of an item agree, so it needs no prediction."""
     ids = np.arange(len(collection.classes))
     total, most, _ = merging.most_voted(merging.vote_table(collection, ids, len(ids)))
     return annotations.is_certain(most, total, collection.info.get("certain_threshold", 1.0))
 
 
-def digest(collection, agreed):
+def digest(collection: "Collection", agreed: np.ndarray) -> str:
     """Hash of a collection: its images' names and sizes, objects, splits and agreement."""
     result = hashlib.blake2b(digest_size=16)
     for item, file in enumerate(collection.files):
@@ -130,7 +144,13 @@ def digest(collection, agreed):
     return result.hexdigest()
 
 
-def predictions(model, collection, items, outputs, agreed):
+def predictions(
+    model: "Model | RunModel",
+    collection: "Collection",
+    items: Sequence[int] | np.ndarray,
+    outputs: dict[str, np.ndarray],
+    agreed: np.ndarray,
+) -> Predictions:
     """`Predictions` of some items.
 
     Args:
@@ -154,7 +174,13 @@ def predictions(model, collection, items, outputs, agreed):
     )
 
 
-def predict(model, collection, batch_size=64, max_pixels=image_check.MAX_PIXELS, progress=None):
+def predict(
+    model: "Model | RunModel",
+    collection: "Collection",
+    batch_size: int = 64,
+    max_pixels: int = image_check.MAX_PIXELS,
+    progress: Callable[[int, int], Any] | None = None,
+) -> Predictions:
     """Predicts all images of a collection, in memory.
 
     Args:

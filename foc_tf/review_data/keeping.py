@@ -4,6 +4,8 @@ import dataclasses
 import hashlib
 import pathlib
 import zipfile
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -40,12 +42,12 @@ class Kept:
     pictures: thumbnails.Thumbnails
 
 
-def digest(ids):
+def digest(ids: Sequence[str]) -> str:
     """SHA-256 of the images' names in their order: whether two files are of the same images."""
     return hashlib.sha256("\n".join(map(str, ids)).encode()).hexdigest()
 
 
-def write(folder, scorer):
+def write(folder: pathlib.Path | str, scorer: Any) -> int:
     """Writes the review data of a scored run.
 
     Args:
@@ -88,7 +90,7 @@ def write(folder, scorer):
     return failed
 
 
-def read(workdir, ids, num_classes):
+def read(workdir: pathlib.Path | str, ids: Sequence[str], num_classes: int) -> Kept:
     """Reads the review data of a run; nothing in them is executed.
 
     Args:

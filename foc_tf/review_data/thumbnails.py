@@ -10,6 +10,7 @@ import io
 import mmap
 import pathlib
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
@@ -28,14 +29,14 @@ _BLOCK = 512
 _LOSSLESS = 32 * 32  # pixels; of tiny images JPEG would spoil what there is
 
 
-def side_of(count):
+def side_of(count: int) -> int:
     """Pixels of the longer side for a data set of `count` images; 0: too many to keep."""
     if count > TOO_MANY:
         return 0
     return SIDE_OF_MANY if count > MANY else SIDE
 
 
-def write(path, sources, side):
+def write(path: pathlib.Path | str, sources: Sequence[str | bytes], side: int) -> int:
     """Writes the pictures of a data set, atomically.
 
     Args:
@@ -63,7 +64,7 @@ def write(path, sources, side):
     return sizes.count(0)
 
 
-def small(source, side):
+def small(source: str | bytes, side: int) -> bytes:
     """The picture of one image in its proportions, PNG or JPEG; b"" if it cannot be made.
 
     Args:
@@ -96,7 +97,7 @@ def _encoded(image):
     return buffer.getvalue()
 
 
-def kind(picture):
+def kind(picture: bytes) -> str:
     """Media type of a picture, "" if it is neither PNG nor JPEG."""
     return next((name for start, name in _KINDS.items() if picture.startswith(start)), "")
 
@@ -112,11 +113,12 @@ class Thumbnails:
       ValueError: if the file is missing, damaged or of other images; names it.
     """
 
-    def __init__(self, path, count):
+    def __init__(self, path: pathlib.Path | str | None, count: int) -> None:
         """See the class."""
         self.path, self._count = path, count
+        self._content: bytes | mmap.mmap = b""
         if path is None:
-            self._content, self._places = b"", np.zeros(count + 1, np.int64)
+            self._places = np.zeros(count + 1, np.int64)
             return
         try:
             with open(path, "rb") as file:
@@ -139,7 +141,7 @@ class Thumbnails:
         return places
 
     @property
-    def sizes(self):
+    def sizes(self) -> np.ndarray:
         """[N] int64 bytes of each picture."""
         return np.diff(self._places)
 

@@ -8,7 +8,9 @@ from foc_tf.formats import text
 from foc_tf.spreadsheets import original
 
 
-def read(path, num_clusters, classes):
+def read(
+    path: pathlib.Path | str, num_clusters: int, classes: list[str]
+) -> tuple[list[str], dict[int, int]]:
     """Reads a table of names.
 
     Args:
@@ -66,7 +68,7 @@ def _class(where, word, classes):
     return classes.index(word) if word else -1
 
 
-def find(path, workdir):
+def find(path: pathlib.Path | str | None, workdir: pathlib.Path | str) -> pathlib.Path | None:
     """The table to read: the given path, else the review's in the workdir, else None."""
     reviewed = pathlib.Path(workdir) / "review" / "cluster_names.csv"
     if path:

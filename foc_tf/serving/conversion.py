@@ -4,8 +4,15 @@ They know neither TensorFlow's antialiased resize nor its decoders, so they take
 resize becomes two matrix products with the same weights.
 """
 
+import pathlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import tensorflow as tf
+
+if TYPE_CHECKING:
+    from foc_tf.serving.module import Served
 
 LARGEST_DIFFERENCE = 1e-4
 # Of images that are resized: a value of a pixel may round the other way (see `resize`).
@@ -18,7 +25,7 @@ class Differs(RuntimeError):
     """A converted model does not do what the model does."""
 
 
-def weights(size, side):
+def weights(size: tf.Tensor, side: int) -> tf.Tensor:
     """[side, size] weights of `tf.image.resize(antialias=True)` along one axis.
 
     Args:
@@ -33,7 +40,7 @@ def weights(size, side):
     return triangle / tf.reduce_sum(triangle, axis=1, keepdims=True)
 
 
-def resize(images, side, channels):
+def resize(images: tf.Tensor, side: int, channels: int) -> tf.Tensor:
     """`data.decoding.resize` in operations that every runtime has.
 
     Sums are taken in another order: a value that lies between two whole numbers may round the
@@ -62,7 +69,7 @@ def resize(images, side, channels):
     return tf.round(tf.clip_by_value(images, 0.0, 255.0))
 
 
-def wanted(onnx, tflite, precision):
+def wanted(onnx: bool, tflite: bool, precision: str) -> tuple[Callable[..., dict[str, Any]], ...]:
     """The conversions for `saved_model.Options`.
 
     Raises:
@@ -83,7 +90,7 @@ def wanted(onnx, tflite, precision):
     return tuple({"onnx": to_onnx, "tflite": to_tflite}[name] for name in chosen)
 
 
-def to_onnx(served, folder):
+def to_onnx(served: "Served", folder: pathlib.Path) -> dict[str, Any]:
     """Writes model.onnx: `image` [N, H, W, 3] float in 0..255 -> the outputs of the SavedModel."""
     import onnxruntime
     import tf2onnx
@@ -109,7 +116,7 @@ def to_onnx(served, folder):
     return {"onnx": {"largest_difference": exact, "largest_difference_resized": resized}}
 
 
-def to_tflite(served, folder):
+def to_tflite(served: "Served", folder: pathlib.Path) -> dict[str, Any]:
     """Writes model.tflite: `image` [N, load_size, load_size, 3] float in 0..255 -> the outputs."""
     side = served.load_size
 

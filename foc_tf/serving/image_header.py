@@ -12,7 +12,7 @@ _JPEG_FRAMES = tuple(set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC})
 _JPEG_ENDS = (0xD9, 0xDA)  # the end and the scan: without a frame before them there is no image
 
 
-def pixels(encoded):
+def pixels(encoded: tf.Tensor) -> tf.Tensor:
     """Pixels that decoding an image makes in memory.
 
     Args:

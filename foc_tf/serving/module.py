@@ -1,6 +1,8 @@
 """The tf.Module that becomes the SavedModel: images or encoded bytes of any size -> outputs."""
 
 import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
@@ -9,6 +11,9 @@ from foc_tf import keras_compat
 from foc_tf.augment import AUGMENTATIONS
 from foc_tf.data import decoding
 from foc_tf.serving import image_header
+
+if TYPE_CHECKING:
+    from foc_tf.model import SemiSupervisedModel
 
 # As in foc_tf.evaluate: more images than this pass the network one part after the other, so that
 # memory is bounded whatever a request holds.
@@ -33,19 +38,26 @@ class Served(tf.Module):
     """
 
     def __init__(
-        self, model, best, cluster_classes, load_size, image_size, channels, all_heads=False
-    ):
+        self,
+        model: "SemiSupervisedModel",
+        best: dict[str, int],
+        cluster_classes: np.ndarray,
+        load_size: int,
+        image_size: int,
+        channels: int,
+        all_heads: bool = False,
+    ) -> None:
         """See the class."""
         super().__init__()
         # Keras 3 (3.15) stores the variables that are found through a model as copies; TensorFlow
         # Lite, the C API and sessions then look for the originals in vain.
         self.weights = keras_compat.tensorflow_variables(model)
-        self._network = functools.partial(model, training=False)
+        self._network = functools.partial(model, training=False)  # type: ignore[misc]
         self.best, self.all_heads = dict(best), all_heads
         self.cluster_classes = np.asarray(cluster_classes, np.int32)
         self.load_size, self.image_size, self.channels = load_size, image_size, channels
 
-    def predict_loaded(self, loaded):
+    def predict_loaded(self, loaded: tf.Tensor) -> dict[str, tf.Tensor]:
         """[N, load_size, load_size, channels] uint8 to the outputs, in one pass."""
         images = AUGMENTATIONS["center_crop"](
             loaded, tf.constant([0, 0], tf.int64), self.image_size
@@ -68,17 +80,17 @@ class Served(tf.Module):
             result |= {names[key]: outputs[key] for key in names if key in outputs}
         return result
 
-    def predict_pixels(self, image):
+    def predict_pixels(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """[N, H, W, 3] float in 0..255 to the outputs, in one pass and unchecked."""
         return self.predict_loaded(decoding.resize(image, self.load_size, self.channels))
 
-    def from_pixels(self, image):
+    def from_pixels(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """`serving_default`: [N, H, W, 3] float in 0..255."""
         with tf.control_dependencies(_checks(image)):
             image = tf.identity(image)
         return in_parts(self.predict_pixels, image)
 
-    def from_bytes(self, image_bytes):
+    def from_bytes(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """`image_bytes`: [N] string, PNG / JPEG / GIF / BMP."""
         return in_parts(self.predict_loaded, decoded(image_bytes, self.load_size, self.channels))
 
@@ -114,7 +126,7 @@ def _checks(image):
     return [size, _no_row(~finite, "image: a value is not a finite number")]
 
 
-def decoded(image_bytes, load_size, channels):
+def decoded(image_bytes: tf.Tensor, load_size: int, channels: int) -> tf.Tensor:
     """Encoded images as evaluation reads them.
 
     tf.data is the one place in TensorFlow where an operation may fail and the others go on: what
@@ -173,7 +185,9 @@ def _options():
     return options
 
 
-def in_parts(function, rows):
+def in_parts(
+    function: Callable[[tf.Tensor], dict[str, tf.Tensor]], rows: tf.Tensor
+) -> dict[str, tf.Tensor]:
     """Applies a function to at most `ROWS_AT_ONCE` rows at a time.
 
     Args:

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import pathlib
 import shutil
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,10 @@ import tensorflow as tf
 
 from foc_tf import files
 from foc_tf.serving import cluster_names, module, warmup
+
+if TYPE_CHECKING:
+    from foc_tf.model import SemiSupervisedModel
+    from foc_tf.report import Scorer
 
 SIGNATURES = {
     "serving_default": ("from_pixels", tf.TensorSpec((None, None, None, 3), tf.float32, "image")),
@@ -36,7 +41,13 @@ class Options:
     conversions: tuple = ()
 
 
-def write(folder, model, scorer, result, options=Options()):
+def write(
+    folder: pathlib.Path | str,
+    model: "SemiSupervisedModel",
+    scorer: "Scorer",
+    result: dict[str, Any],
+    options: Options = Options(),
+) -> pathlib.Path:
     """Writes the next version of a SavedModel.
 
     Args:
@@ -71,7 +82,12 @@ def write(folder, model, scorer, result, options=Options()):
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def make(model, best, cluster_classes, all_heads=False):
+def make(
+    model: "SemiSupervisedModel",
+    best: dict[str, int],
+    cluster_classes: np.ndarray,
+    all_heads: bool = False,
+) -> module.Served:
     """The `module.Served` of a model as `build.load` gives it."""
     details = model.details
     return module.Served(
@@ -80,7 +96,7 @@ def make(model, best, cluster_classes, all_heads=False):
         cluster_classes,
         details["load_size"],
         details["image_size"],
-        model.recipe["channels"],
+        model.recipe["channels"],  # type: ignore[index]
         all_heads,
     )
 

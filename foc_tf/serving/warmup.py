@@ -5,6 +5,9 @@ field by field, so that exporting does not need the tensorflow-serving-api packa
 them back with it.
 """
 
+import pathlib
+from typing import Any
+
 import tensorflow as tf
 
 # Numbers of the fields in tensorflow_serving/apis/{prediction_log,predict,model}.proto.
@@ -29,7 +32,7 @@ def _varint(value):
     return bytes([*result, value])
 
 
-def prediction_log(model, signature, inputs):
+def prediction_log(model: str, signature: str, inputs: dict[str, Any]) -> bytes:
     """A serialized PredictionLog with one request.
 
     Args:
@@ -46,7 +49,7 @@ def prediction_log(model, signature, inputs):
     return _field(_LOG_PREDICT, _field(_PREDICT_REQUEST, request))
 
 
-def write(path, model, side):
+def write(path: pathlib.Path, model: str, side: int) -> None:
     """Writes one request for each signature.
 
     Args:

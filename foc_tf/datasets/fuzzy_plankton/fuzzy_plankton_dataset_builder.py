@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -27,7 +28,9 @@ CLASSES = (
 _IMAGE = re.compile(r"(?:.*/)?(fold([1-5])/[^/]+\.png)")
 
 
-def read(path, fold_sizes, slice_number):
+def read(
+    path: pathlib.Path | str, fold_sizes: Sequence[int], slice_number: int
+) -> tuple[list[tuple[str, str, str, np.ndarray]], Tree]:
     """Reads the published archive and checks that it is whole.
 
     Args:
@@ -51,7 +54,12 @@ def read(path, fold_sizes, slice_number):
     ids = np.array([CLASSES.index(name) for name in collection.classes], np.int64)
     votes = merging.vote_table(collection, ids, len(CLASSES)).toarray()
     rows = [
-        (_IMAGE.fullmatch(file)[1], file, collection.splits[item], votes[item])
+        (
+            _IMAGE.fullmatch(file)[1],  # type: ignore[index]
+            file,
+            collection.splits[item],
+            votes[item],
+        )
         for item, file in enumerate(collection.files)
     ]
     return sorted(rows, key=lambda row: row[0]), tree

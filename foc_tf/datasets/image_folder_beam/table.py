@@ -1,6 +1,7 @@
 """Rows of a prepared dataset, one an image, for Beam's workers: paths and votes, no pixels."""
 
 import pathlib
+from typing import Any
 
 from foc_tf.formats import votes
 from foc_tf.formats.tree import Tree
@@ -8,7 +9,9 @@ from foc_tf.formats.tree import Tree
 _SPLITS = {"train": "train", "val": "validation", "test": "test"}
 
 
-def read(folder):
+def read(
+    folder: pathlib.Path | str,
+) -> tuple[list[str], dict[str, list[tuple[str, dict[int, int]]]]]:
     """Reads annotations.csv, splits.csv and dataset.json of a prepared dataset.
 
     Args:
@@ -25,11 +28,11 @@ def read(folder):
     if collection.skipped:
         where, reason = collection.skipped[0]
         raise ValueError(f"{where}: {reason}. Correct the row.")
-    counts = [{} for _ in collection.keys]
+    counts: list[dict[int, int]] = [{} for _ in collection.keys]
     table = collection.votes()
     for item, c, count in zip(*(table[key].tolist() for key in ("item", "class", "count"))):
         counts[item][c] = counts[item].get(c, 0) + count
-    splits = {}
+    splits: dict[str, list[tuple[str, dict[int, int]]]] = {}
     for item, image in enumerate(collection.files):
         split = _SPLITS[_split(collection, item, folder)] if counts[item] else "unlabelled"
         splits.setdefault(split, []).append((image, counts[item]))
@@ -42,7 +45,9 @@ def _split(collection, item, folder):
     return collection.splits.get(item, "train")
 
 
-def example(row, folder, num_classes):
+def example(
+    row: tuple[str, dict[int, int]], folder: pathlib.Path | str, num_classes: int
+) -> tuple[str, dict[str, Any]]:
     """Key and example of a row; runs on a worker, which reads and checks the image.
 
     Args:
