@@ -7,6 +7,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 
+from foc_tf.reviewing import actions, book
 from foc_tf.reviewing import state as states
 from foc_tf.reviewing.decisions import Decision
 
@@ -189,3 +190,16 @@ def test_a_truncated_log_is_the_state_at_that_time(history, data):
     assert same(after, whole)
     assert after.visited == whole.visited
     assert same(before, states.replay(RUN, history[:n], "anna"))  # nothing was changed in place
+
+
+def test_undo_in_two_browsers_at_once():
+    """The other browser takes the last decision back between finding it and undoing it."""
+    only = Decision(1, "", "anna", "mark", {})
+    session = types.SimpleNamespace(
+        run=types.SimpleNamespace(cluster=np.zeros(2, np.int64)),
+        last=lambda expert: only,
+        undo=lambda expert: None,
+    )
+    pages = book.Book([session])
+    with pytest.raises(ValueError, match="nothing to undo"):
+        actions.undo(pages, book.Place("anna", group=0))
