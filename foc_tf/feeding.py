@@ -131,7 +131,7 @@ class Feed:
             shape = tf.TensorSpec((None, *model.backbone.input_shape[1:]), tf.float32)
             self._kept = {  # of one stage only: the others' backbones are other ones
                 block.stage_index: frozen.tables(
-                    tf.function(model.extract, input_signature=[shape], autograph=False),
+                    tf.function(model.extract, input_signature=[shape]),
                     *(self.loader, images, views, self.image_size, self.frozen_views),
                     self.samplers[block.stage_index].seed,
                 )

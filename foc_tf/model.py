@@ -120,7 +120,7 @@ class SemiSupervisedModel(keras.Model):
 
     def compute_losses(self, batch: dict[str, tf.Tensor], training: bool) -> dict[str, tf.Tensor]:
         """The method's losses of one batch: {name of `loss_names`: scalar}, already weighted."""
-        raise NotImplementedError(f"{type(self).__name__} does not say its losses.")
+        raise NotImplementedError(f"{type(self).__name__} has no compute_losses.")
 
     @classmethod
     def schedule(cls, stages: Sequence[Stage]) -> Sequence[Stage]:
@@ -213,7 +213,6 @@ class SemiSupervisedModel(keras.Model):
             outputs["over_probs"] = self.over_head(features)
         return outputs | {"features": features}
 
-    @tf.autograph.experimental.do_not_convert
     def call(self, inputs: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
         """[B, H, W, C] images in 0..255 to the dict of outputs; no dropout (see `forward`)."""
         return self.classify(self.extract(inputs, training))
@@ -258,7 +257,6 @@ class SemiSupervisedModel(keras.Model):
         parts = [self.backbone, *heads] if self.stage.train_backbone else heads
         return [variable for part in parts for variable in part.trainable_variables]
 
-    @tf.autograph.experimental.do_not_convert
     def train_step(self, data: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """One optimisation step on a batch dict."""
         if self._augment:
@@ -274,7 +272,6 @@ class SemiSupervisedModel(keras.Model):
         self.after_step()
         return keras_compat.step_logs(self._means(losses, total))
 
-    @tf.autograph.experimental.do_not_convert
     def test_step(self, data: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """The same losses without training, for `evaluate`."""
         losses = self.compute_losses(data, training=False)

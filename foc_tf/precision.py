@@ -51,7 +51,7 @@ def probe(
 
 
 def _step(model, images):
-    @tf.function(autograph=False)
+    @tf.function
     def step():
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(tf.cast(model(images, training=True), tf.float32))

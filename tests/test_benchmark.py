@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import subprocess
 import sys
 import time
 from xml.etree import ElementTree
@@ -73,9 +74,18 @@ def test_keras_core_stands_beside_strong_where_there_is_one():
 
 
 @pytest.mark.parametrize("python", [None, "/no/such/python", shutil.which("false")])
-def test_a_python_that_cannot_answer_is_named(python):
+def test_a_python_that_cannot_answer_is_named_and_none_goes_on(python, monkeypatch):
+    started, start = [], subprocess.Popen
+
+    def recorded(*arguments, **options):
+        started.append(start(*arguments, **options))
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", recorded)
     with pytest.raises(ValueError, match=f"other_python: .*{python or '--other_python'}"):
         FIGURES["generations"](timing.Options("small_resnet", 16, 9, 1, other_python=python))
+    assert len(started) <= 2
+    assert all(process.returncode is not None for process in started)
 
 
 def test_strong_stands_beside_keras_cv():

@@ -11,6 +11,8 @@ import tensorflow as tf
 import foc_tf
 from foc_tf import checkpoints, features, losses
 from foc_tf.data import decoding, digits
+from foc_tf.keras_compat import KERAS_3
+from foc_tf.serving import module
 from tests.test_model import batch, dataset, tiny_backbone, tiny_model
 
 CLASSES = {
@@ -187,6 +189,28 @@ def test_what_has_no_features_is_named(tmp_path):
         foc_tf.feature_extractor(tmp_path)
     with pytest.raises(ValueError, match="channels"):
         features.EvaluationView(8, 8, 2)
+
+
+class _OwnWay(keras.layers.Layer):
+    """A published layer may branch on its tensors as Python does; AutoGraph takes it."""
+
+    def call(self, features):
+        if tf.reduce_mean(features) > 0.0:
+            return features
+        return -features
+
+
+@pytest.mark.skipif(KERAS_3, reason="Keras 3 does not take layers that branch on tensors in Python")
+def test_a_backbone_may_branch_in_python():
+    images = keras.Input((8, 8, 1))
+    backbone = keras.Model(images, _OwnWay()(tiny_backbone()(images)))
+    model = foc_tf.build_model("foc", backbone, 3, k=6, num_sub_heads=1)
+    model.compile()
+    model.fit(dataset(), steps_per_epoch=1, verbose=0)
+    shown = np.ones((2, 8, 8, 1), np.float32)
+    assert model.predict(shown, verbose=0)["normal_probs"].shape == (2, 1, 3)
+    served = module.Served(model, {"normal": 0, "over": 0}, np.zeros(6, np.int32), 8, 8, 1)
+    assert tf.function(served.predict_loaded)(shown)["class_probs"].shape == (2, 3)
 
 
 def test_the_example_runs_and_its_features_know_the_digits():

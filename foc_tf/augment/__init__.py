@@ -66,6 +66,7 @@ class Recipe:
     gamma: tuple[float, float] | None = None
     cutout: tuple[float, float] | None = None
 
+    @tf.autograph.experimental.do_not_convert
     def __call__(
         self, images: tf.Tensor, seed: tf.Tensor, size: int, first: tf.Tensor | int = 0
     ) -> tf.Tensor:
@@ -78,6 +79,7 @@ class Recipe:
         return result
 
 
+@tf.autograph.experimental.do_not_convert
 def center_crop(
     images: tf.Tensor, seed: tf.Tensor, size: int, first: tf.Tensor | int = 0
 ) -> tf.Tensor:

@@ -90,6 +90,7 @@ class RandAugment:
                 f"from, found {self.number}."
             )
 
+    @tf.autograph.experimental.do_not_convert
     def __call__(
         self, images: tf.Tensor, seed: tf.Tensor, size: int, first: tf.Tensor | int = 0
     ) -> tf.Tensor:

@@ -32,8 +32,10 @@ def generations(options: Options) -> list[Row]:
             "other_python: the figure generations needs another Python that has foc_tf. Give "
             "--other_python, for example .venv-keras3/bin/python (make test-keras3)."
         )
-    workers = [_Worker(python, options) for python in (sys.executable, options.other_python)]
+    workers: list[_Worker] = []
     try:
+        for python in (sys.executable, options.other_python):
+            workers.append(_Worker(python, options))
         names = [worker.ask("versions") for worker in workers]
         rows = []
         for task, text in _tasks(options).items():

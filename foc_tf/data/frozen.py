@@ -77,7 +77,6 @@ def _features(extract, loader, images, name, image_size, seed):
     recipe, images = AUGMENTATIONS[name], np.asarray(images, np.int64)
     seed = np.asarray(seed, np.int64)
 
-    @tf.autograph.experimental.do_not_convert
     def block(start, indices):
         return recipe(loader(indices), seed, image_size, tf.cast(start, tf.int32))
 
@@ -125,7 +124,6 @@ def feature_batches(
 
     types = [tf.float32] * len(views) + [tf.int32]
 
-    @tf.autograph.experimental.do_not_convert
     def build(step):
         *values, label = tf.numpy_function(draw, [step], types, stateful=False)
         result = {"label": tf.ensure_shape(label, (count,))}

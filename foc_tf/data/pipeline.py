@@ -101,7 +101,6 @@ def training_batches(
         distinct, inverse = np.unique(np.concatenate(rows), return_inverse=True)
         return distinct, inverse, batch["label"][cut]
 
-    @tf.autograph.experimental.do_not_convert
     def build(step):
         distinct, inverse, label = tf.numpy_function(
             draw, [step], (tf.int64, tf.int64, tf.int32), stateful=False
@@ -170,7 +169,6 @@ def evaluation_batches(
     crop = AUGMENTATIONS["center_crop"]
     steps = tf.data.Dataset.from_tensor_slices(np.asarray(indices, np.int64)).batch(batch_size)
 
-    @tf.autograph.experimental.do_not_convert
     def build(indices):
         return crop(loader(indices), tf.constant([0, 0], tf.int64), image_size)
 

@@ -117,7 +117,6 @@ class RunModel:
         self._step = tf.function(
             self._served.from_bytes,
             input_signature=[tf.TensorSpec((None,), tf.string, "image_bytes")],
-            autograph=False,
         )
 
     def predict(self, encoded: Sequence[bytes]) -> dict[str, np.ndarray]:

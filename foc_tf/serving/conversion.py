@@ -101,9 +101,7 @@ def to_onnx(served: "Served", folder: pathlib.Path) -> dict[str, Any]:
         return served.predict_loaded(resize(image, served.load_size, served.channels))
 
     spec = tf.TensorSpec((None, None, None, 3), tf.float32, name="image")
-    tf2onnx.convert.from_function(
-        tf.function(predict, autograph=False), [spec], opset=_OPSET, output_path=str(path)
-    )
+    tf2onnx.convert.from_function(tf.function(predict), [spec], opset=_OPSET, output_path=str(path))
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
 

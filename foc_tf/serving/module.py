@@ -207,7 +207,7 @@ def in_parts(
     split = tf.reshape(filled, tf.concat([[parts, size], tf.shape(rows)[1:]], 0))
     split.set_shape((None, None, *rows.shape[1:]))
     specs = (
-        tf.function(function, autograph=False)
+        tf.function(function)
         .get_concrete_function(tf.TensorSpec((None, *rows.shape[1:]), rows.dtype))
         .structured_outputs
     )

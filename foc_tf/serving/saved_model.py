@@ -112,7 +112,7 @@ def _save(served, path, classes, table):
             files.write_csv(beside / "clusters.csv", table)
             served.clusters = tf.saved_model.Asset(str(beside / "clusters.csv"))
         functions = {
-            name: tf.function(getattr(served, method), autograph=False).get_concrete_function(spec)
+            name: tf.function(getattr(served, method)).get_concrete_function(spec)
             for name, (method, spec) in SIGNATURES.items()
         }
         tf.saved_model.save(served, str(path), signatures=functions)
