@@ -43,7 +43,9 @@ lint: setup  ## ruff check, ruff format --check, mypy
 
 docs: setup  ## the API reference, with pages of the method, the formats and recipes: docs/index.html
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[docs]'
-	$(BIN)/python -m pdoc --docformat google --output-directory docs foc_tf foc_tf.build foc_tf.features foc_tf.formats foc_tf.model foc_tf.weights
+	@# pdoc takes names that load on first use for missing modules
+	$(BIN)/python -c 'import foc_tf, runpy; vars(foc_tf).update((n, getattr(foc_tf, n)) for n in foc_tf.__all__); \
+	    runpy.run_module("pdoc", run_name="__main__")' --docformat google --output-directory docs foc_tf foc_tf.build foc_tf.features foc_tf.formats foc_tf.model foc_tf.weights
 
 dist: setup  ## wheel and sdist in dist/, installed into an empty venv and used from there
 	rm -rf dist $(EMPTY)

@@ -8,6 +8,13 @@ Public names load on first use, so that `import foc_tf` costs nothing:
 """
 
 import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # what reads the code and does not run it knows no names that load on first use
+    from foc_tf.build import build_model as build_model
+    from foc_tf.build import load as load
+    from foc_tf.features import feature_extractor as feature_extractor
+    from foc_tf.heads import MultiHead as MultiHead
 
 __version__ = "0.1.0"
 

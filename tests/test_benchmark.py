@@ -27,7 +27,7 @@ from tests.small_run import call, run
 
 # The others have tests of their own below.
 SHORT = ("step", "input", "evaluation", "joint", "prediction")
-SMALL = ["--backbone=small_resnet", "--image_size=16", "--rows=9", "--rounds=1"]
+SMALL = ["--backbone=small_cnn", "--image_size=16", "--rows=9", "--rounds=1"]
 
 
 def test_every_figure_has_its_rows(tmp_path):
