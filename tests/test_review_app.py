@@ -185,6 +185,25 @@ def test_filters_and_similar_clusters(at, folder):
     assert not [option for option in options.all_inner_texts() if "known" in option]
 
 
+def test_a_mark_stays_on_a_page_that_was_made_before_it(at, folder):
+    page, held = at("quick"), []
+    run, _ = stored(folder, "quick")
+    fuzzy = [i for i in page.images() if run.fuzzy[i]]
+    page.page.route("**/queue/data*", lambda route: held.append(route))
+    with page.page.expect_request("**/queue/data*"):
+        page.page.check("#foc-fuzzy input")
+    # The server makes the page of fuzzy images; this browser does not get it yet.
+    page.page.wait_for_timeout(1500)
+    page.page.click(f'[data-image="{fuzzy[0]}"]')
+    eventually(page.marked, fuzzy[:1])
+    held[0].continue_()
+    eventually(page.images, fuzzy)
+    assert page.marked() == fuzzy[:1]
+    page.page.unroute("**/queue/data*")
+    page.click("undo", "mark is undone")
+    assert page.marked() == []
+
+
 def test_reload_and_second_expert(at, folder):
     page, other = at("today"), at("second")
     page.click("next", "")

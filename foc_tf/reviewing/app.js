@@ -38,9 +38,24 @@ function move(cell, key) {
   next.focus();
 }
 
+// A page of images that was made before a click but came after its answer knows nothing of it.
+function show() {
+  const answer = window.focAnswer;
+  const at = Number(element.querySelector(".foc-grid")?.dataset.at);
+  if (!answer || !(answer.at > at)) return;
+  const [told, marked] = [new Set(answer.images), new Set(answer.marked)];
+  for (const cell of cells()) {
+    const index = Number(cell.dataset.image);
+    if (!told.has(index)) continue;
+    cell.setAttribute("aria-pressed", marked.has(index));
+    cell.classList.remove("foc-waiting");
+  }
+}
+
 function fresh() {
   anchor = null;
   cells().forEach((cell, index) => (cell.tabIndex = index ? -1 : 0));
+  show();
 }
 
 element.addEventListener("mousedown", (event) => event.shiftKey && event.preventDefault());
@@ -56,6 +71,7 @@ element.addEventListener("keydown", (event) => {
   else return;
   event.preventDefault();
 });
+window.focShow = show;
 watch("value", fresh);
 fresh();
 

@@ -35,19 +35,23 @@ def known(experts: Sequence[str]) -> str:
     return safe(element("div", element("span", "Go on as "), buttons, class_="foc-known"))
 
 
-def grid(run: "RunData", images: np.ndarray, misfit: np.ndarray, confidence: bool = True) -> str:
+def grid(
+    run: "RunData", images: np.ndarray, misfit: np.ndarray, at: int, confidence: bool = True
+) -> str:
     """The images of a page, each with its three most voted classes.
 
     Args:
       run: `run_data.RunData`.
       images: [m] int.
       misfit: [N] bool, marked as not fitting.
+      at: `serial` from before `misfit` was read: newer answers about marks stand (app.js).
       confidence: whether to show it.
     """
     if not len(images):
         return safe(element("p", "No image here. Change the filters.", class_="foc-none"))
     cells = [_cell(run, int(index), bool(misfit[index]), confidence) for index in images]
-    return safe(element("div", cells, class_="foc-grid", role="group", aria_label="images"))
+    about = {"class_": "foc-grid", "role": "group", "aria_label": "images", "data_at": at}
+    return safe(element("div", cells, **about))
 
 
 def _cell(run, index, misfit, confidence):

@@ -25,9 +25,10 @@ def everything(
       text: of the status line.
       good: whether it says that something worked.
     """
+    at = grid.serial()
     run, found = pages.sessions[place.run].run, pages.state(place)
     result = facts(parts, pages, place, text, good)
-    result[parts.images] = grid.grid(run, pages.page(place), found.misfit, not pages.blind)
+    result[parts.images] = grid.grid(run, pages.page(place), found.misfit, at, not pages.blind)
     last = place.page + 1, pages.pages(place), len(pages.images(place))
     result[parts.pages] = grid.safe("page {} of {}, {:,} images".format(*last))
     return result
@@ -73,9 +74,10 @@ def around(
 
 def answer(pages: "Book", place: "Place") -> str:
     """What the browser is told about the marks of the page: JSON, with a number that grows."""
+    at = grid.serial()
     misfit, images = pages.state(place).misfit, pages.page(place).tolist()
     marked = [i for i in images if misfit[i]]
-    return json.dumps({"at": grid.serial(), "images": images, "marked": marked})
+    return json.dumps({"at": at, "images": images, "marked": marked})
 
 
 def _title(run, own, found):
