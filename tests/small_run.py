@@ -5,7 +5,6 @@ import io
 import json
 import os
 import pathlib
-import subprocess
 import sys
 import time
 from unittest import mock
@@ -47,19 +46,17 @@ def run(name, *arguments, cwd=ROOT):
     return warm.run(name, arguments, cwd, os.environ | {"PYTHONPATH": str(ROOT)})
 
 
+def start(name, *arguments):
+    return warm.Child(f"foc_tf.{name}", arguments, ROOT, os.environ | {"PYTHONPATH": str(ROOT)})
+
+
 @contextlib.contextmanager
 def begun(arguments, when):
-    """The process of a training run in which `when()` holds; whoever asks reads its stderr."""
-    with subprocess.Popen(
-        command("train", *arguments),
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    """The process of a training run in which `when()` holds."""
+    with start("train", *arguments) as process:
         until = time.monotonic() + 200
         while not when():
-            assert process.poll() is None, process.stderr.read()
+            assert process.poll() is None, process.output(1)
             assert time.monotonic() < until
             time.sleep(0.01)
         yield process

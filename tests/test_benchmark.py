@@ -133,6 +133,7 @@ def test_the_table_by_hand():
 
 
 def test_growth_and_its_plots(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(growing, "_BACKBONE", "small_cnn")
     monkeypatch.setattr(growing, "SERIES", {"k": (12, 20), "num_sub_heads": (1,), "rows": (9,)})
     monkeypatch.setattr(remembering, "COUNTS", (1000,))
     monkeypatch.setattr(remembering, "LONG", 20)

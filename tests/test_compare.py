@@ -14,6 +14,8 @@ from foc_tf import compare
 from tests.small_run import ROOT, SMALL
 
 SCORES = ["normal.macro_f1", "over.crossfit.macro_f1"]
+# One stage: a step is compiled once, which takes most of such a run's time.
+SHORT = [*SMALL, "--pretext_epochs=0", "--heads_only_epochs=0"]
 
 
 def run(folder, *arguments):
@@ -23,8 +25,8 @@ def run(folder, *arguments):
 
 
 def test_a_grid_is_run_once_and_its_table_is_the_reports(tmp_path):
-    (tmp_path / "base.flags").write_text("\n".join(SMALL) + "\n")
-    rows = ["--row=full:", "--row=no CE^-1, short: --lambda_ice=0 --pretext_epochs=0"]
+    (tmp_path / "base.flags").write_text("\n".join(SHORT) + "\n")
+    rows = ["--row=full:", "--row=no CE^-1, short: --lambda_ice=0 --fine_tune_epochs=1"]
     first = run(tmp_path, *rows, "--seeds=3")
     assert first.returncode == 0, first.stderr
     assert first.stderr.count("\n") == 2
@@ -54,8 +56,7 @@ def validation_by_hand(report):
 
 
 def test_a_grid_chooses_on_validation_stops_in_time_and_compares_with_a_reference(tmp_path):
-    short = ["--pretext_epochs=0", "--heads_only_epochs=0", "--fine_tune_epochs=1"]
-    (tmp_path / "base.flags").write_text("\n".join([*SMALL, *short]) + "\n")
+    (tmp_path / "base.flags").write_text("\n".join([*SHORT, "--fine_tune_epochs=1"]) + "\n")
     scores = "normal.macro_f1,over.crossfit.macro_f1,kmeans.vote_consistency,original.normal.kl"
     asked = ["--row=FOC:", "--row=own: --learning_rate=3e-4", "--choose=learning_rate=1e-4,3e-3"]
     asked += ["--seeds=5", "--split=fuzzy", f"--scores={scores}", "--reference=FOC"]
@@ -102,7 +103,7 @@ def test_a_grid_chooses_on_validation_stops_in_time_and_compares_with_a_referenc
 @pytest.mark.parametrize("told", ["both", "compare"])
 def test_a_stopped_grid_says_so_and_starts_no_other_run(tmp_path, told):
     """Ctrl-C, which a terminal tells both programs of, and SIGTERM, which only compare gets."""
-    (tmp_path / "base.flags").write_text("\n".join([*SMALL, "--fine_tune_epochs=5000"]) + "\n")
+    (tmp_path / "base.flags").write_text("\n".join([*SHORT, "--fine_tune_epochs=5000"]) + "\n")
     command = [sys.executable, "-m", "foc_tf.compare", f"--base={tmp_path / 'base.flags'}"]
     process = subprocess.Popen(
         [*command, f"--root={tmp_path / 'grid'}", "--row=a:", "--row=b:"],

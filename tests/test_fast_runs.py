@@ -1,15 +1,11 @@
 """Whole runs of the flags that save time: what they must not change, and stopping in between."""
 
-import signal
-import subprocess
-import time
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from foc_tf import train
-from tests.small_run import ROOT, SMALL, call, command, read_report, run
+from tests.small_run import SMALL, begun, call, read_report, run
 
 
 def weights(workdir):
@@ -28,18 +24,14 @@ def test_where_images_are_augmented_changes_nothing(trained, tmp_path):
 
 def test_kept_features_are_made_again_after_a_kill(tmp_path):
     """Killed inside heads_only, a run ends with an undisturbed run's weights, bit for bit."""
-    own = [*SMALL, "--frozen_views=2", "--pretext_epochs=0", "--heads_only_epochs=12", "--noexport"]
+    own = [*SMALL, "--frozen_views=2", "--noexport"]
+    own += ["--pretext_epochs=0", "--heads_only_epochs=12", "--fine_tune_epochs=1"]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     done = run("train", *own, f"--workdir={whole}")
     assert done.returncode == 0, done.stderr
-    arguments = command("train", *own, f"--workdir={killed}")
-    with subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
-        until = time.monotonic() + 240
-        while not list(killed.glob("checkpoints/epoch-00000[3-9].npz")):
-            assert process.poll() is None
-            assert time.monotonic() < until
-            time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
+    third = "checkpoints/epoch-00000[3-9].npz"
+    with begun([*own, f"--workdir={killed}"], lambda: any(killed.glob(third))) as process:
+        process.kill()
     again = run("train", *own, f"--workdir={killed}")
     assert again.returncode == 0, again.stderr
     assert "going on after epoch" in again.stderr

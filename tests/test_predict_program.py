@@ -2,7 +2,6 @@
 
 import csv
 import signal
-import subprocess
 import time
 
 import pytest
@@ -13,7 +12,7 @@ from foc_tf.formats import FORMATS, ecotaxa_rules
 from foc_tf.formats.tree import Tree
 from tests.making import write
 from tests.small_model import exported
-from tests.small_run import ROOT, call, command, run
+from tests.small_run import call, run, start
 
 COUNT = 5000
 
@@ -33,18 +32,6 @@ def folder(tmp_path_factory):
 def arguments(folder, output):
     model, source = folder / "m" / "1", folder / "in"
     return (f"--model={model}", f"--source={source}", f"--output={output}", "--batch_size=16")
-
-
-def begun(folder, output):
-    return subprocess.Popen(
-        command("predict", *arguments(folder, output)),
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # A test run in the background of a script inherits that SIGINT is ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
 
 
 def wait_for(process, path, size):
@@ -67,10 +54,10 @@ def test_killed_and_interrupted_it_ends_as_if_it_had_not_been(folder, tmp_path):
     output = tmp_path / "b" / "x.csv"
     partial, said = output.with_name("x.csv.partial"), []
     for share, how in ((0.1, signal.SIGKILL), (0.4, signal.SIGINT), (0.7, signal.SIGKILL)):
-        with begun(folder, output) as process:
+        with start("predict", *arguments(folder, output)) as process:
             if wait_for(process, partial, share * expected.stat().st_size):
                 process.send_signal(how)
-            stdout, stderr = process.communicate()
+            stderr = process.communicate()[1]
         assert process.returncode == (130 if how == signal.SIGINT else -9), stderr
         assert not output.exists()
         said.append("going on after" in stderr)

@@ -2,17 +2,15 @@
 
 import csv
 import shutil
-import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from foc_tf import train, workdirs
-from tests.small_run import ROOT, SMALL, call, command, read_report, run
+from tests.small_run import ROOT, SMALL, begun, call, read_report, run
 
 
 def test_train_leaves_what_the_contract_names(trained):
@@ -117,15 +115,8 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(trained, tmp_path):
     workdir, _, _ = trained
     resumed = tmp_path / "run"
     arguments = [*SMALL, f"--workdir={resumed}", "--noexport"]
-    with subprocess.Popen(
-        command("train", *arguments), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        deadline = time.monotonic() + 240
-        while not list(resumed.glob("checkpoints/epoch-000002.npz")):
-            assert process.poll() is None, process.stderr.read().decode()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        process.send_signal(signal.SIGKILL)
+    with begun(arguments, (resumed / "checkpoints/epoch-000002.npz").exists) as process:
+        process.kill()
     done = run("train", *arguments)
     assert done.returncode == 0, done.stderr
     assert "going on after epoch" in done.stderr

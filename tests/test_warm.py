@@ -1,8 +1,11 @@
 """Programs that the tests fork from a warm process do what `python -m` does."""
 
+import contextlib
 import os
 import re
+import signal
 import subprocess
+import time
 
 import pytest
 
@@ -33,11 +36,35 @@ def test_a_forked_program_has_its_folder_and_variables_and_leaves_ours(tmp_path)
     assert (os.getcwd(), dict(os.environ)) == ours
 
 
-def test_a_program_that_falls_does_not_end_the_others(capfd):
+def test_programs_run_side_by_side_and_hear_signals(tmp_path):
+    sleeper = tmp_path / "sleeper.py"
+    sleeper.write_text("import time\nprint('here', flush=True)\ntime.sleep(600)\n")
+    with contextlib.ExitStack() as stack:
+        children = [
+            stack.enter_context(warm.Child("sleeper", [], tmp_path, os.environ)) for _ in range(2)
+        ]
+        for child in children:
+            until = time.monotonic() + 60
+            while child.output(0) != "here\n" and time.monotonic() < until:
+                time.sleep(0.01)
+        assert [child.poll() for child in children] == [None, None]
+        with pytest.raises(subprocess.TimeoutExpired):
+            children[0].wait(0.01)
+        children[0].send_signal(signal.SIGINT)
+        children[1].kill()
+        # As Popen has them: what Python makes of Ctrl-C, and the signal's number.
+        assert [child.wait(60) for child in children] == [-signal.SIGINT, -signal.SIGKILL]
+        assert "KeyboardInterrupt" in children[0].output(1)
+
+
+def test_a_program_that_falls_does_not_end_the_others(tmp_path):
+    for name in ("none_such_1", "none_such_2"):
+        with warm.Child(name, [], tmp_path, os.environ) as child:
+            assert child.wait(60) == 1
+            assert f"No module named {name}" in child.output(1)
+
+
+def test_the_server_ends_with_its_input():
     server = warm._start()
-    for _ in range(2):
-        print("no order", file=server.stdin, flush=True)
-        assert server.stdout.readline() == "1\n"
     server.stdin.close()
-    assert server.wait() == 0
-    assert capfd.readouterr().err.count("JSONDecodeError: ") == 2
+    assert server.wait(60) == 0
