@@ -58,14 +58,14 @@ def assign(model: keras.Model, values: Sequence[np.ndarray]) -> None:
         variable.assign(value)
 
 
-def as_bytes(model: keras.Model) -> memoryview:
+def as_bytes(model: keras.Model) -> bytes:
     """The content of the file.
 
     Args:
       model: a built keras.Model.
 
     Returns:
-      bytes-like, for a file that is opened for writing in binary.
+      bytes.
     """
     whole = io.BytesIO()
     with h5py.File(whole, "w") as stored:
@@ -73,7 +73,8 @@ def as_bytes(model: keras.Model) -> memoryview:
         for index, variable in enumerate(variables(model)):
             dataset = group.create_dataset(f"{index:05}", data=variable.numpy())
             dataset.attrs["name"] = getattr(variable, "path", variable.name)
-    return whole.getbuffer()
+    # Not a view: one that outlives `whole`, as in a traceback, crashes Python 3.12.
+    return whole.getvalue()
 
 
 def load(path: str | os.PathLike, model: keras.Model) -> None:
