@@ -172,6 +172,16 @@ class Page:
         self.answered(before)
         assert said in self.status(), self.status()
 
+    def name(self, text):
+        """Names the group."""
+        field = "#foc-name-text :is(input, textarea)"
+        self.page.fill(field, text)
+        # The last answer fills the field too, a moment after all the rest of the page: faster than
+        # anyone types, but not than this.
+        self.page.wait_for_timeout(300)
+        self.page.fill(field, text)
+        self.click("name")
+
     def serial(self):
         """Number of the last answer."""
         return int(self.page.get_attribute("#foc-status [data-serial]", "data-serial"))
