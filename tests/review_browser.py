@@ -193,6 +193,10 @@ class Page:
             " && !document.getElementById('foc-status').hasAttribute('data-waiting')",
             arg=before,
         )
+        # Gradio changes the parts of a page one after the other, some frames apart.
+        self.page.evaluate(
+            "() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 100)))"
+        )
 
     def status(self):
         """The sentence about the last decision."""

@@ -29,14 +29,15 @@ def reviewed(chromium, folders, tmp_path_factory):
     tmp_path = tmp_path_factory.mktemp("app")
     app = App(tmp_path, f"--workdir={folders[0]}", f"--compare={folders[1]}", "--blind", "--seed=3")
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
-    said = ""
+    said, images = "", []
     page = Page(context, app, "anna")
-    assert page.title() == "Group 1 of 5"
+    eventually(page.title, "Group 1 of 5")
     before = page.serial()
     page.page.check("#foc-fuzzy input")
     page.answered(before)
     for number in range(1, 6):
         eventually(page.title, f"Group {number} of 5")
+        eventually(lambda shown=images: page.images() != shown, True)
         images = page.images()
         page.cell(0).click()
         eventually(page.marked, images[:1])
@@ -44,7 +45,8 @@ def reviewed(chromium, folders, tmp_path_factory):
         assert re.match(r"saved \d+: 1 marked", page.status())
         said += page.page.inner_html("#foc-desk")
         page.click("done", "looked through")
-    assert "5 of 5 looked through" in page.page.inner_text("#foc-heading")
+    heading = page.page.locator("#foc-heading")
+    eventually(lambda: "5 of 5 looked through" in heading.inner_text(), True)
     page.click("undo", "done is undone")
     page.close()
     context.close()
