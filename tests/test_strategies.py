@@ -215,5 +215,8 @@ def test_a_killed_worker_comes_back_and_training_is_that_of_one_process(tmp_path
         assert history["epoch"].tolist() == list(range(6))
     one, two = (history[["loss", "over_mi"]].to_numpy() for history in histories)
     np.testing.assert_allclose(one, two, rtol=1e-3)
+    # Two of the 281 images of val: batch statistics of one replica are Keras's fused kernel's.
+    one, two = (history["val_normal_accuracy"] for history in histories)
+    np.testing.assert_allclose(one, two, atol=2 / 281)
     reports = [read_report(folder)["splits"]["fuzzy"]["normal"] for folder in (whole, killed)]
     assert reports[0]["macro_f1"] == pytest.approx(reports[1]["macro_f1"], abs=0.02)
