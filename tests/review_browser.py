@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -99,7 +100,7 @@ class Client:
 
     def __init__(self, app, expert):
         """See the class."""
-        self.app, self.session = app, f"session{expert}"
+        self.app, self.session, self.ticket = app, f"session{expert}", None
         config = json.loads(app.ask("/config")[2])
         ids = {c["id"]: c["props"].get("elem_id") for c in config["components"]}
         self.events = {
@@ -124,11 +125,14 @@ class Client:
             Content_Type="application/json",
         )
         assert status == 200, answer
+        shown = re.search(r"data-ticket=\D*(\d+)", answer.decode())
+        self.ticket = int(shown[1]) if shown else self.ticket
         return answer.decode()
 
     def mark(self, images, fits):
-        """Marks images; returns the answer."""
-        return self.send("foc-images", "submit", [None], {"images": images, "fits": fits})
+        """Marks images of the page that it got last; returns the answer."""
+        clicked = {"ticket": self.ticket, "images": images, "fits": fits}
+        return self.send("foc-images", "submit", [None], clicked)
 
 
 class Page:

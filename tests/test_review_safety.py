@@ -102,12 +102,18 @@ def test_pages_of_others_are_not_answered(app):
 
 def test_what_a_program_sends_is_checked(app, folder):
     client = Client(app, "mallory")
+    ticket = client.ticket
     run = run_data.read(folder)
     group = [i for i in range(COUNT) if run.cluster[i] == 0]
     other = next(i for i in range(COUNT) if run.cluster[i] == 1)
     for images in ([], [-1], [COUNT], ["0"], [True], None, "all", [[0]], [0.5], [other]):
         assert "Not saved." in client.mark(images, False)
     assert "Not saved. fits: expected true or false" in client.mark(group[:1], "yes")
+    client.ticket += 1
+    assert "Not saved. The page was about to change" in client.mark(group[:1], False)
+    client.ticket = None
+    assert "Not saved." in client.mark(group[:1], False)
+    client.ticket = ticket
     assert "mallory" not in state.experts(decisions.read(folder)[0])
     assert re.search(r"saved \d+: 1 marked", client.mark(group[:1], False))
 

@@ -103,6 +103,19 @@ def mark(book: "Book", place: "Place", images: list[int], fits: bool) -> "tuple[
     return place, _saved(book, place, f"{len(images)} {'fit' if fits else 'marked'}")
 
 
+def mark_shown(
+    book: "Book", place: "Place", ticket: int, images: list[int], fits: bool
+) -> "tuple[Place, str]":
+    """Marks what was clicked, if the browser showed the group of the place (`Book.ticket`).
+
+    Between an answer and its display a click is still on the page before. In a blind review that
+    page can be of the other run, where the same numbers are the same images.
+    """
+    if ticket != book.ticket(place):
+        raise ValueError("The page was about to change: click again on the one that is here now.")
+    return mark(book, place, images, fits)
+
+
 def mark_page(book: "Book", place: "Place", fits: bool) -> "tuple[Place, str]":
     """Marks all images of the page, or takes their marks away."""
     return mark(book, place, book.page(place).tolist(), fits)

@@ -5,12 +5,14 @@ let anchorFits = true;
 
 const cells = () => [...element.querySelectorAll(".foc-cell")];
 const fits = (cell) => cell.getAttribute("aria-pressed") !== "true";
+const ticket = () => Number(element.querySelector(".foc-grid")?.dataset.ticket);
 const wait = () => document.getElementById("foc-status")?.setAttribute("data-waiting", "");
 
 function send(chosen, fit) {
   chosen.forEach((cell) => cell.classList.add("foc-waiting"));
   wait();
-  trigger("submit", { images: chosen.map((cell) => Number(cell.dataset.image)), fits: fit });
+  const images = chosen.map((cell) => Number(cell.dataset.image));
+  trigger("submit", { ticket: ticket(), images: images, fits: fit });
 }
 
 function toggle(cell, range) {
@@ -42,7 +44,8 @@ function move(cell, key) {
 function show() {
   const answer = window.focAnswer;
   const at = Number(element.querySelector(".foc-grid")?.dataset.at);
-  if (!answer || !(answer.at > at)) return;
+  // In a blind review the same number can be an image of the other run.
+  if (!answer || !(answer.at > at) || answer.ticket !== ticket()) return;
   const [told, marked] = [new Set(answer.images), new Set(answer.marked)];
   for (const cell of cells()) {
     const index = Number(cell.dataset.image);

@@ -187,8 +187,8 @@ class _Wires:
         parts = self.parts
 
         def handle(place: Any, event: gr.EventData) -> dict[Any, Any]:
-            images, fits = event._data.get("images"), event._data.get("fits")
-            _, text, good = self._tried(actions.mark, place, images, fits)
+            clicked = [event._data.get(key) for key in ("ticket", "images", "fits")]
+            _, text, good = self._tried(actions.mark_shown, place, *clicked)
             if place is None:
                 return {parts.status: grid.status(text, good)}
             said = showing.answer(self.pages, place)

@@ -1,6 +1,7 @@
 """The pages an expert turns: which groups, in which order, which images of them. No HTML."""
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,8 @@ class Book:
         """See the class."""
         self.sessions, self.blind = sessions, len(sessions) > 1
         self._known: dict[Any, Any] = {}
+        self._tickets: dict[Any, int] = {}
+        self._numbers = itertools.count()
         pages = [
             (number, int(cluster))
             for number, session in enumerate(sessions)
@@ -87,11 +90,12 @@ class Book:
     def listed(self, place: Place) -> list[tuple[int, int]]:
         """[(run, group)] that the filters leave, in order."""
         if self.blind:
-            return [
-                (run, group)
-                for run, group in self._mixed
-                if self.groups(place, run)[group].fuzzy or not place.fuzzy_only
-            ]
+            # What she merged or split in a review of one run is as she left it.
+            runs = range(len(self.sessions))
+            own = {(run, g): facts for run in runs for g, facts in self.groups(place, run).items()}
+            # In their order, and what she split off at the end.
+            order = dict.fromkeys([*self._mixed, *own])
+            return [p for p in order if p in own and (own[p].fuzzy or not place.fuzzy_only)]
         found, names = self.groups(place), self.state(place).names
         chosen = [
             g
@@ -104,6 +108,10 @@ class Book:
             alike = {g: 2.0 if (c := found[g].consistency) is None else c for g in chosen}
             chosen.sort(key=alike.__getitem__)
         return [(0, g) for g in chosen]
+
+    def ticket(self, place: Place) -> int:
+        """A number by which the browser says whose images it shows; it tells nothing of the run."""
+        return self._tickets.setdefault((place.run, place.group), next(self._numbers))
 
     def step(self, place: Place, by: int) -> Place:
         """The place `by` groups further on in the list; the ends stop."""

@@ -36,7 +36,12 @@ def known(experts: Sequence[str]) -> str:
 
 
 def grid(
-    run: "RunData", images: np.ndarray, misfit: np.ndarray, at: int, confidence: bool = True
+    run: "RunData",
+    images: np.ndarray,
+    misfit: np.ndarray,
+    at: int,
+    ticket: int,
+    confidence: bool = True,
 ) -> str:
     """The images of a page, each with its three most voted classes.
 
@@ -45,13 +50,14 @@ def grid(
       images: [m] int.
       misfit: [N] bool, marked as not fitting.
       at: `serial` from before `misfit` was read: newer answers about marks stand (app.js).
+      ticket: `book.Book.ticket` of the group; clicks carry it.
       confidence: whether to show it.
     """
     if not len(images):
         return safe(element("p", "No image here. Change the filters.", class_="foc-none"))
     cells = [_cell(run, int(index), bool(misfit[index]), confidence) for index in images]
-    about = {"class_": "foc-grid", "role": "group", "aria_label": "images", "data_at": at}
-    return safe(element("div", cells, **about))
+    about = {"role": "group", "aria_label": "images", "data_at": at, "data_ticket": ticket}
+    return safe(element("div", cells, class_="foc-grid", **about))
 
 
 def _cell(run, index, misfit, confidence):

@@ -28,7 +28,8 @@ def everything(
     at = grid.serial()
     run, found = pages.sessions[place.run].run, pages.state(place)
     result = facts(parts, pages, place, text, good)
-    result[parts.images] = grid.grid(run, pages.page(place), found.misfit, at, not pages.blind)
+    images, ticket = pages.page(place), pages.ticket(place)
+    result[parts.images] = grid.grid(run, images, found.misfit, at, ticket, not pages.blind)
     last = place.page + 1, pages.pages(place), len(pages.images(place))
     result[parts.pages] = grid.safe("page {} of {}, {:,} images".format(*last))
     return result
@@ -77,7 +78,8 @@ def answer(pages: "Book", place: "Place") -> str:
     at = grid.serial()
     misfit, images = pages.state(place).misfit, pages.page(place).tolist()
     marked = [i for i in images if misfit[i]]
-    return json.dumps({"at": at, "images": images, "marked": marked})
+    ticket = pages.ticket(place)
+    return json.dumps({"at": at, "ticket": ticket, "images": images, "marked": marked})
 
 
 def _title(run, own, found):
