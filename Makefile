@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 KERAS3 := .venv-keras3
 EMPTY := .venv-dist
 
-.PHONY: help setup demo test test-keras3 lint docs dist bench audit hashes check-hashes fuzz faults clean
+.PHONY: help setup setup-keras3 demo test test-keras3 lint docs dist bench audit hashes check-hashes fuzz faults clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## */\1\t/' | expand -t 13
@@ -25,14 +25,20 @@ demo: setup  ## train on real handwritten digits, a few minutes on a laptop
 test: setup  ## the tests
 	$(BIN)/python -m pytest
 
-test-keras3: setup $(KERAS3)/.installed  ## the tests with TensorFlow 2.21 and Keras 3, in .venv-keras3
+setup-keras3: $(KERAS3)/.installed  ## .venv-keras3 with the pinned packages of Keras 3
+
+test-keras3: setup setup-keras3  ## the tests with TensorFlow 2.21 and Keras 3, in .venv-keras3
 	FOC_OTHER_PYTHON=$(CURDIR)/$(BIN)/python $(KERAS3)/bin/python -m pytest
 
 # Python 3.11 is told to take the older pair (setup.cfg), so pip may not resolve: every package of the
 # newer one is in the file.
-$(KERAS3)/.installed: setup.cfg pyproject.toml constraints/keras3.txt
+$(KERAS3)/.packages: constraints/keras3.txt
 	$(PYTHON) -m venv $(KERAS3)
 	$(KERAS3)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement constraints/keras3.txt
+	@touch $@
+
+# After .venv's: two installs at once would write one foc_tf.egg-info.
+$(KERAS3)/.installed: setup.cfg pyproject.toml $(KERAS3)/.packages $(STAMP)
 	$(KERAS3)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
@@ -54,7 +60,7 @@ dist: setup  ## wheel and sdist in dist/, installed into an empty venv and used 
 	$(BIN)/python -c 'import glob, zipfile; names = zipfile.ZipFile(*glob.glob("dist/*.whl")).namelist(); \
 	    other = [n for n in names if not n.startswith(("foc_tf/", "foc_tf-"))]; assert not other, other'
 	$(PYTHON) -m venv $(EMPTY)
-	$(EMPTY)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) dist/*.whl
+	$(EMPTY)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint $(CONSTRAINTS) dist/*.whl
 	cd dist && ../$(EMPTY)/bin/python -c 'import foc_tf; foc_tf.build_model("foc", "small_resnet", k=60, image_size=8)'
 	cd dist && ../$(EMPTY)/bin/python -m foc_tf.train --helpshort > train_help.txt
 
