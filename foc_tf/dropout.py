@@ -5,6 +5,12 @@ import tensorflow as tf
 from foc_tf.distribution import num_replicas, replica_id
 
 
+def check_rate(rate: float) -> None:
+    """Raises ValueError if a rate is out of range."""
+    if not 0 <= rate < 1:
+        raise ValueError(f"dropout: expected 0 to less than 1, found {rate}.")
+
+
 def dropout(features: tf.Tensor, rate: float, num_views: int, seed: tf.Tensor) -> tf.Tensor:
     """Sets a random share of the features to 0 and scales the others up.
 
@@ -12,7 +18,7 @@ def dropout(features: tf.Tensor, rate: float, num_views: int, seed: tf.Tensor) -
 
     Args:
       features: [V * B, F] float32, the rows of this replica, view by view.
-      rate: share that is set to 0, 0 to 1; 0 changes nothing.
+      rate: share that is set to 0, 0 to less than 1; 0 changes nothing.
       num_views: V.
       seed: [2] int32.
 

@@ -77,4 +77,8 @@ class Epochs(keras.callbacks.Callback):
                 + " ".join(scores),
                 flush=True,
             )
+            if self.block.stage_index in self.run.stopped_stages:
+                print(
+                    f"{row['stage']} ends here: no new minimum of the loss (--early_stopping_share)"
+                )
         self.started = time.perf_counter()  # validation and writing are no training

@@ -194,11 +194,11 @@ def main() -> None:
         "seed",
         "stages",
         "images_per_second",
-        "epoch",
         "trained_heads",
         "uses_labels",
     )
     extra = {key: model.details[key] for key in kept if key in model.details}
+    extra["best_epoch"] = model.details["epoch"]
     folder = pathlib.Path(_OUTPUT.value or workdir)
     previous = folder / "report.json"
     if previous.exists():

@@ -60,7 +60,8 @@ def check_spread(
         if share >= _COLLAPSED:
             raise TrainingFailed(
                 f"collapse in {when}: every copy of the {head} head puts {share:.1%} of the "
-                "images into one cluster. Try a smaller --learning_rate, --lambda_u=1 or more, a "
-                "larger --batch_size (2 to 3 times k times repetitions), or weaker augmentation. "
+                "images into one cluster. Try a smaller --learning_rate, a larger --batch_size (2 "
+                "to 3 times k times repetitions), weaker augmentation, or, where the method has "
+                "mutual information, --lambda_u=1 or more. "
                 f"The last good checkpoint stays in {kept}."
             )

@@ -49,9 +49,12 @@ class Feed:
         self._kept: dict[int, dict[str, np.ndarray]] = {}
 
     def _views(self, block):
-        views = stage_views(self.views, block.stage)
-        # Images of another class take part in the clusters' loss alone.
-        return [v for v in views if "over" in block.heads or v.partner != "other_class"]
+        return _shown(stage_views(self.views, block.stage), block.heads)
+
+    def _all_views(self, stage):
+        """Of all blocks of the stage: a run that goes on may begin with any of them."""
+        views = stage_views(self.views, stage)
+        return _shown(views, stage.heads) if stage.heads else views
 
     def steps_per_epoch(self, block: Block) -> int:
         """Batches of an epoch of a `stages.Block`."""
@@ -119,7 +122,7 @@ class Feed:
 
     def _tables(self, model, block):
         if block.stage_index not in self._kept:
-            views, images = self._views(block), self.pool(block)
+            views, images = self._all_views(block.stage), self.pool(block)
             width = model.backbone.output_shape[-1]
             needed = frozen.bytes_needed(views, self.frozen_views, len(images), width)
             if needed > self.gigabytes * 2**30:
@@ -151,7 +154,7 @@ class Feed:
         """
         views, sampler = self._views(block), self.samplers[block.stage_index]
         if self.keeps_features(block.stage):
-            recipes = {view.augmentation for view in views}
+            recipes = {view.augmentation for view in self._all_views(block.stage)}
             kept = sum(frozen.versions_of(recipe, self.frozen_views) for recipe in recipes)
             return kept * len(self.pool(block)) if begins else 0
         rows = sampler.steps_per_epoch * sampler.batch_size
@@ -160,3 +163,8 @@ class Feed:
             share = 0.5 if alternate_steps and view.partner == "other_class" else 1.0
             total += share * (rows // sampler.repetitions if view.each_draw else rows)
         return round(passes_per_view * total)
+
+
+def _shown(views, heads):
+    # Images of another class take part in the clusters' loss alone.
+    return [view for view in views if "over" in heads or view.partner != "other_class"]

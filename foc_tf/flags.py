@@ -23,15 +23,21 @@ flags.DEFINE_float(
     "Smallest share of the most-voted class that makes an image certain, above 0.5 to 1. "
     "Default: the dataset's own, else 1.0 (all annotators agree).",
 )
-flags.DEFINE_integer("labels_per_class", 0, "Labelled images kept for each class; 0 keeps all.")
+flags.DEFINE_integer(
+    "labels_per_class", 0, "Labelled images kept for each class; 0 keeps all.", lower_bound=0
+)
 flags.DEFINE_enum(
     "input",
     "rgb",
     ["rgb", "grey", "sobel", "sobel_rgb"],
     "What the network sees: 3 channels, 1, the 2 of Sobel's edges, or edges beside the colours.",
 )
-flags.DEFINE_integer("load_size", 96, "Side in pixels to which every image is resized.")
-flags.DEFINE_integer("image_size", 64, "Side in pixels of the crops that the network sees.")
+flags.DEFINE_integer(
+    "load_size", 96, "Side in pixels to which every image is resized.", lower_bound=1
+)
+flags.DEFINE_integer(
+    "image_size", 64, "Side in pixels of the crops that the network sees.", lower_bound=1
+)
 flags.DEFINE_enum(
     "cache",
     "auto",
@@ -39,7 +45,9 @@ flags.DEFINE_enum(
     "Where decoded images are kept; auto: in memory up to --cache_gigabytes, else on disk where it "
     "has room, else nowhere. The pixels are the same.",
 )
-flags.DEFINE_float("cache_gigabytes", 2.0, "Decoded images that memory may hold, in 2^30 bytes.")
+flags.DEFINE_float(
+    "cache_gigabytes", 2.0, "Decoded images that memory may hold, in 2^30 bytes.", lower_bound=0
+)
 flags.DEFINE_string(
     "cache_dir", None, "Folder of decoded images, shared by runs; default <workdir>/cache."
 )
@@ -71,45 +79,73 @@ flags.DEFINE_enum(
     ["shared", "per_view"],
     "Batch normalisation over all views of a batch at once, or each by itself (authors' code).",
 )
-flags.DEFINE_integer("num_sub_heads", 5, "Copies of each head; the best on validation is used.")
-flags.DEFINE_integer("hidden_units", 0, "Width of a hidden layer in each head; 0 for none.")
-flags.DEFINE_float("dropout", 0.5, "Share of features dropped before the heads, 0 to 1.")
+flags.DEFINE_integer(
+    "num_sub_heads", 5, "Copies of each head; the best on validation is used.", lower_bound=1
+)
+flags.DEFINE_integer(
+    "hidden_units", 0, "Width of a hidden layer in each head; 0 for none.", lower_bound=0
+)
+flags.DEFINE_float(
+    "dropout",
+    0.5,
+    "Share of features dropped before the heads, 0 to less than 1.",
+    lower_bound=0,
+)
 
 flags.DEFINE_enum(
     "class_weights",
     None,
     ["none", "inverse"],
     "Weights of the classes in the cross-entropy with labels; inverse: of their share of the "
-    "labelled images. Default none.",
+    "labelled images. Default none. (all but scan, adc)",
 )
 
 # --- training
-flags.DEFINE_integer("heads_only_epochs", 100, "Epochs with a frozen backbone; 0 skips them.")
+flags.DEFINE_integer(
+    "heads_only_epochs", 100, "Epochs with a frozen backbone; 0 skips them.", lower_bound=0
+)
 flags.DEFINE_integer(
     "frozen_views",
     0,
     "Augmented versions of each image that pass the frozen backbone once, when heads_only begins, "
     "and are kept (in --cache_gigabytes): its epochs then cost nearly nothing. 0: fresh ones in "
     "every step. (foc, iic, supervised, pi_model, pseudo_label, fixmatch)",
+    lower_bound=0,
 )
 flags.DEFINE_integer(
-    "fine_tune_epochs", 500, "Epochs that train everything: with labels, or clustering (scan, adc)."
+    "fine_tune_epochs",
+    500,
+    "Epochs that train everything: with labels, or clustering (scan, adc).",
+    lower_bound=0,
 )
-flags.DEFINE_integer("batch_size", 390, "Rows of a global batch, repetitions counted.")
-flags.DEFINE_integer("repetitions", 3, "How often each drawn image stands in a batch.")
-flags.DEFINE_float("learning_rate", 1e-4, "Adam's, in pretext and fine_tune.")
-flags.DEFINE_float("heads_learning_rate", 1e-3, "Adam's, in heads_only.")
+flags.DEFINE_integer(
+    "batch_size", 390, "Rows of a global batch, repetitions counted.", lower_bound=1
+)
+flags.DEFINE_integer(
+    "repetitions", 3, "How often each drawn image stands in a batch.", lower_bound=1
+)
+flags.DEFINE_float("learning_rate", 1e-4, "Adam's, in pretext and fine_tune.", lower_bound=0)
+flags.DEFINE_float("heads_learning_rate", 1e-3, "Adam's, in heads_only.", lower_bound=0)
 flags.DEFINE_enum(
     "learning_rate_schedule",
     "plateau",
     ["plateau", "cosine", "constant"],
     "plateau: times 0.1 when the loss stands still; cosine: to 0 over each stage.",
 )
-flags.DEFINE_integer("plateau_epochs", 75, "Epochs without a new minimum, for plateau.")
+flags.DEFINE_integer(
+    "plateau_epochs",
+    75,
+    "Epochs of a stage, also those of other heads' turns, without a new minimum of the loss, for "
+    "plateau. Epochs in which the weight of a loss still rises (--ramp_up) do not count.",
+    lower_bound=1,
+)
 flags.DEFINE_float(
     "early_stopping_share",
     1 / 3,
-    "A stage ends after this share of its epochs without a new minimum, with plateau; 0 never.",
+    "A stage ends after this share of its epochs without a new minimum, with plateau; 0 never. "
+    "Epochs count as for --plateau_epochs.",
+    lower_bound=0,
+    upper_bound=1,
 )
 flags.DEFINE_string(
     "augment_anchor",
@@ -131,7 +167,9 @@ flags.DEFINE_string("augment_weak", None, "Recipe of the view that gives labels.
 flags.DEFINE_string(
     "workdir", None, "Folder of the run; default runs/<flagfile's or dataset's name>."
 )
-flags.DEFINE_integer("seed", 0, "Of initial weights, batches, augmentation and dropout.")
+flags.DEFINE_integer(
+    "seed", 0, "Of initial weights, batches, augmentation and dropout.", lower_bound=0
+)
 flags.DEFINE_enum(
     "strategy",
     "auto",
@@ -153,7 +191,7 @@ flags.DEFINE_enum(
     "waits for its images). The draws are the same.",
 )
 flags.DEFINE_bool("deterministic", False, "Bitwise repeatable on a CPU; slower.")
-flags.DEFINE_integer("evaluate_every", 1, "Epochs between two validations.")
+flags.DEFINE_integer("evaluate_every", 1, "Epochs between two validations.", lower_bound=1)
 flags.DEFINE_integer(
     "kmeans_k",
     None,

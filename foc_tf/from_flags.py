@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from foc_tf import augment, build, loop, program, stages
+from foc_tf import augment, build, program, stages
 from foc_tf.data import batches
 from foc_tf.data.images import ImageSet
 from foc_tf.methods import METHODS
@@ -37,6 +37,11 @@ def check_method_flags(flag_values: Mapping[str, Any]) -> None:
                 f"--{name} is a flag of method {', '.join(owners)}; --method={method} has no use "
                 "for it. Remove it."
             )
+    weighs = "normal_ce" in METHODS[method].loss_names
+    if flag_values["class_weights"].value == "inverse" and not weighs:
+        raise ValueError(
+            f"--class_weights: method {method} has no cross-entropy with labels. Remove it."
+        )
     names = METHODS[method].hyperparameters
     if "over_head" in names and _is_set(flag_values["k"]) and not flag_values["over_head"].value:
         raise ValueError(
@@ -67,12 +72,10 @@ def make_stages(f: Any) -> Sequence[stages.Stage]:
     return method.schedule(result)
 
 
-def make_schedule(f: Any) -> loop.Schedule:
+def make_schedule(f: Any) -> stages.Schedule:
     """How epochs follow each other, as the flags ask for."""
     alternates = "alternate_epochs" in METHODS[f.method].hyperparameters
-    if f.alternate_steps < 0:
-        raise ValueError(f"alternate_steps: expected 0 or more, found {f.alternate_steps}.")
-    return loop.Schedule(
+    return stages.Schedule(
         f.alternate_epochs if alternates else 0,
         f.alternate_steps if alternates else 0,
         f.learning_rate_schedule,

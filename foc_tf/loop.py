@@ -4,7 +4,6 @@ Everything that decides what happens next is a function of the history, which ev
 holds: a run that was stopped goes on as if it had not been, after a signal from its last step.
 """
 
-import dataclasses
 import math
 import pathlib
 import time
@@ -19,20 +18,8 @@ import tensorflow as tf
 from foc_tf import checkpoints, failures, files, stopping
 from foc_tf.epochs import Epochs
 from foc_tf.feeding import Feed
-from foc_tf.stages import Block, Stage, blocks, learning_rate_at
+from foc_tf.stages import Block, Schedule, Stage, blocks, learning_rate_at
 from foc_tf.summaries import EpochWriter
-
-
-@dataclasses.dataclass(frozen=True)
-class Schedule:
-    """How epochs follow each other; see `stages.blocks` and `stages.learning_rate_at`."""
-
-    alternate_epochs: int = 5
-    alternate_steps: int = 0
-    learning_rate_schedule: str = "plateau"
-    plateau_epochs: int = 75
-    early_stopping_share: float = 1 / 3
-    evaluate_every: int = 1
 
 
 class Run:
@@ -42,7 +29,7 @@ class Run:
       model: a compiled `model.SemiSupervisedModel`.
       feed: `feeding.Feed`, where the batches come from.
       stages: sequence of `stages.Stage`.
-      schedule: `Schedule`.
+      schedule: `stages.Schedule`.
       validate: function () -> {"val_..._accuracy": float}, may be empty.
       workdir: folder for checkpoints, history and the best model.
       details: JSON-able dict beside the best weights.
@@ -163,12 +150,24 @@ class Run:
         return neighbors
 
     def losses_so_far(self, block: Block) -> list[float]:
-        """Training losses of this stage's earlier epochs that trained the same heads."""
+        """Training losses of this stage's earlier epochs that can be compared with each other.
+
+        They trained the same heads, and no weight of a loss was still rising: while one does, the
+        sum can grow though every part of it falls.
+        """
+        risen = self._start(block) + math.ceil(self.model.ramp_up * block.stage.epochs)
         return [
             row["loss"]
             for row in self.history
-            if row["stage_index"] == block.stage_index and row["heads"] == "+".join(block.heads)
+            if row["stage_index"] == block.stage_index
+            and row["heads"] == "+".join(block.heads)
+            and row["epoch"] >= risen
         ]
+
+    def _own(self, block, epochs):
+        """Of so many epochs of a stage those in which the block's heads have their turn."""
+        turns = len(block.stage.heads or self.model.head_names) // len(block.heads)
+        return max(1, round(epochs / turns))
 
     def learning_rate(self, block: Block, epoch: int) -> float:
         """Learning rate of an epoch (counted over the run)."""
@@ -177,7 +176,7 @@ class Run:
             epoch - self._start(block),
             self.losses_so_far(block),
             self.schedule.learning_rate_schedule,
-            self.schedule.plateau_epochs,
+            self._own(block, self.schedule.plateau_epochs),
         )
 
     def _start(self, block):
@@ -270,5 +269,5 @@ class Run:
         if not share or self.schedule.learning_rate_schedule != "plateau":
             return False
         losses = self.losses_so_far(block)
-        patience = max(1, round(share * block.stage.epochs))
-        return len(losses) - losses.index(min(losses)) > patience
+        patience = self._own(block, share * block.stage.epochs)
+        return bool(losses) and len(losses) - losses.index(min(losses)) > patience

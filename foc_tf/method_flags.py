@@ -7,6 +7,7 @@ flags.DEFINE_integer(
     60,
     "Clusters of the overclustering heads: 5 to 10 times the classes. (foc, iic; with --over_head "
     "pi_model, mean_teacher, pseudo_label, fixmatch, mixmatch)",
+    lower_bound=1,
 )
 flags.DEFINE_bool(
     "over_head",
@@ -14,15 +15,19 @@ flags.DEFINE_bool(
     "Overclustering heads with FOC's losses beside the method's own. (pi_model, mean_teacher, "
     "pseudo_label, fixmatch, mixmatch)",
 )
-flags.DEFINE_float("lambda_s", 1.0, "Weight of the supervised losses. (foc)")
+flags.DEFINE_float("lambda_s", 1.0, "Weight of the supervised losses. (foc)", lower_bound=0)
 flags.DEFINE_float(
-    "lambda_ice", 1.0, "Weight of the inverse cross-entropy, times lambda_s; 0 for none. (foc)"
+    "lambda_ice",
+    1.0,
+    "Weight of the inverse cross-entropy, times lambda_s; 0 for none. (foc)",
+    lower_bound=0,
 )
 flags.DEFINE_float(
     "lambda_u",
     None,
     "Weight of the loss without labels: foc 1 (mutual information, but in pretext), pi_model 10, "
     "mean_teacher 50, pseudo_label 1, fixmatch 1, mixmatch 75 where it is not given.",
+    lower_bound=0,
 )
 flags.DEFINE_float(
     "ramp_up",
@@ -86,14 +91,19 @@ flags.DEFINE_integer(
     "alternate_epochs",
     5,
     "Epochs of each head kind in turn; 0 trains both in every step. (foc, iic)",
+    lower_bound=0,
 )
 flags.DEFINE_integer(
     "alternate_steps",
     0,
     "Steps of each head kind in turn, in place of epochs; 0 for none. (foc, iic)",
+    lower_bound=0,
 )
 flags.DEFINE_integer(
-    "pretext_epochs", 500, "Warm-up epochs without labels; 0 skips them. (foc, iic, scan, cmc, adc)"
+    "pretext_epochs",
+    500,
+    "Warm-up epochs without labels; 0 skips them. (foc, iic, scan, cmc, adc)",
+    lower_bound=0,
 )
 flags.DEFINE_enum(
     "pretext_partners",
@@ -103,10 +113,16 @@ flags.DEFINE_enum(
     "bound: it uses labels). (foc)",
 )
 flags.DEFINE_float(
-    "entropy_weight", 5.0, "Weight of the entropy that wants clusters of one size. (scan)"
+    "entropy_weight",
+    5.0,
+    "Weight of the entropy that wants clusters of one size. (scan)",
+    lower_bound=0,
 )
 flags.DEFINE_integer(
-    "num_neighbors", 20, "Nearest images that should be in one cluster with an image. (scan)"
+    "num_neighbors",
+    20,
+    "Nearest images that should be in one cluster with an image. (scan)",
+    lower_bound=1,
 )
 flags.DEFINE_float(
     "self_label_threshold",
@@ -114,8 +130,14 @@ flags.DEFINE_float(
     "Probability, 0 to 1, above which an image keeps its cluster as a label. (scan)",
 )
 flags.DEFINE_integer(
-    "self_label_epochs", 200, "Epochs of self-labelling after fine_tune; 0 skips them. (scan)"
+    "self_label_epochs",
+    200,
+    "Epochs of self-labelling after fine_tune; 0 skips them. (scan)",
+    lower_bound=0,
 )
 flags.DEFINE_float(
-    "visit_weight", 0.5, "Weight of the loss that wants all images visited alike. (adc)"
+    "visit_weight",
+    0.5,
+    "Weight of the loss that wants all images visited alike. (adc)",
+    lower_bound=0,
 )

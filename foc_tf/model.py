@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from foc_tf import keras_compat, labeled_loss
 from foc_tf.distribution import num_replicas
-from foc_tf.dropout import dropout
+from foc_tf.dropout import check_rate, dropout
 from foc_tf.heads import MultiHead, projection_head
 from foc_tf.passes import check_statistics, features_of, of_each_view, zero_of
 from foc_tf.stages import Stage
@@ -33,7 +33,7 @@ class SemiSupervisedModel(keras.Model):
       num_sub_heads: S, copies of each head.
       hidden_units: width of the heads' hidden layer, 0 for linear heads.
       over_hidden_units: of the overclustering heads; None for the same.
-      dropout: share of the features set to 0 before the heads, one mask for all heads.
+      dropout: share of the features set to 0 before the heads, below 1; one mask for all heads.
       seed: of the heads' initial weights and of the dropout masks.
       batch_statistics: "shared": the views of a batch pass the backbone together; "per_view": one
         by one, each normalised by its own mean and variance.
@@ -44,7 +44,8 @@ class SemiSupervisedModel(keras.Model):
         see; 0 for none.
 
     Raises:
-      ValueError: if `batch_statistics` or `class_weights` is another word or lacks shares.
+      ValueError: if `batch_statistics` or `class_weights` is another word or lacks shares, or
+        `dropout` is out of range.
     """
 
     views: tuple[View, ...] = ()
@@ -52,6 +53,7 @@ class SemiSupervisedModel(keras.Model):
     hyperparameters: tuple[str, ...] = ()
     images_per_view = 1  # images that the backbone sees of each; their features side by side
     passes_per_view = 1.0  # how often a view's rows pass a backbone in a step
+    ramp_up = 0.0  # share of a stage's steps in which the weight of a loss rises
 
     def __init__(
         self,
@@ -71,6 +73,7 @@ class SemiSupervisedModel(keras.Model):
     ) -> None:
         """See the class."""
         check_statistics(batch_statistics)
+        check_rate(dropout)
         super().__init__(name=name)
         self.class_weights = labeled_loss.class_weights(class_weights, class_shares, k_gt)
         self.recipe: dict | None = None  # build.build_model's arguments, where it made the model

@@ -44,6 +44,30 @@ class Block:
     end_epoch: int
 
 
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """How epochs follow each other; see `blocks` and `learning_rate_at`."""
+
+    alternate_epochs: int = 5
+    alternate_steps: int = 0
+    learning_rate_schedule: str = "plateau"
+    plateau_epochs: int = 75
+    early_stopping_share: float = 1 / 3
+    evaluate_every: int = 1
+
+    def __post_init__(self) -> None:
+        """Raises ValueError if a number is out of its range."""
+        at_least = {"alternate_steps": 0, "plateau_epochs": 1, "evaluate_every": 1}
+        for name, least in at_least.items():
+            if getattr(self, name) < least:
+                found = getattr(self, name)
+                raise ValueError(f"{name}: expected {least} or more, found {found}.")
+        if not 0 <= self.early_stopping_share <= 1:
+            raise ValueError(
+                f"early_stopping_share: expected 0 to 1, found {self.early_stopping_share}."
+            )
+
+
 def warm_up_stages(
     pretext_epochs: int = 500,
     heads_only_epochs: int = 100,
@@ -82,7 +106,12 @@ def blocks(stages: Sequence[Stage], heads: Sequence[str], alternate_epochs: int)
 
     Returns:
       List of `Block`, in order, covering every epoch once.
+
+    Raises:
+      ValueError: if `alternate_epochs` is negative.
     """
+    if alternate_epochs < 0:
+        raise ValueError(f"alternate_epochs: expected 0 or more, found {alternate_epochs}.")
     result, epoch = [], 0
     for index, stage in enumerate(stages):
         end, turn = epoch + stage.epochs, 0

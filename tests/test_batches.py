@@ -178,6 +178,28 @@ def test_numbers_out_of_range_are_named(changes, message):
         BatchSampler(np.array([0, 1] * 10), [], **arguments)
 
 
-def test_no_labelled_image_is_an_error():
-    with pytest.raises(ValueError, match="no labelled image"):
+def test_labels_of_two_classes_are_needed():
+    with pytest.raises(ValueError, match="found 0 of 0"):
         BatchSampler(np.array([-1, -1]), [0, 1], 30)
+    # There is no image of another class: its index would be that of one of the same.
+    with pytest.raises(ValueError, match="found 3 of 1"):
+        BatchSampler(np.array([1, 1, -1, 1]), [2], 30)
+
+
+def test_the_only_image_of_its_class_is_its_own_partner():
+    labels = np.array([0, 0, 1, 2, 2])
+    rows = BatchSampler(labels, [], 30).batch(3)
+    assert (labels[rows["same_class"]] == rows["label"]).all()
+    assert (rows["same_class"] == rows["self"])[rows["label"] == 1].all()
+    assert (rows["same_class"] != rows["self"])[rows["label"] != 1].all()
+    assert (labels[rows["other_class"]] != rows["label"]).all()
+
+
+@pytest.mark.parametrize("count", [2, 40, 1000])
+@pytest.mark.parametrize("others", [1, 3, 20])
+@pytest.mark.parametrize("rows", [3, 10, 130])
+def test_without_a_cap_few_unlabelled_images_are_seen_too(count, others, rows):
+    labels = np.r_[np.arange(count) % 2, np.full(others, -1)]
+    sampler = BatchSampler(labels, np.flatnonzero(labels < 0), rows, 1.0)
+    steps = [sampler.anchors(step) for step in range(sampler.steps_per_epoch)]
+    assert set(np.concatenate(steps)) == set(range(count + others))

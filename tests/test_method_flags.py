@@ -47,6 +47,7 @@ def test_flags_that_are_not_given_leave_the_methods_defaults(tmp_path):
         (["--method=fixmatch", "--ema_decay=0.9"], "is a flag of method mean_teacher"),
         (["--method=supervised", "--lambda_u=3"], "is a flag of method"),
         (["--method=fixmatch", "--threshold=3"], "threshold: expected 0 to 1"),
+        (["--method=scan", "--class_weights=inverse"], "--class_weights: method scan"),
     ],
 )
 def test_wrong_flags_exit_with_2(tmp_path, arguments, word):

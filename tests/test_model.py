@@ -196,6 +196,8 @@ def test_one_sub_head_is_a_dense_softmax():
         ({"negatives": "none"}, "negatives"),
         ({"ce_views": "all"}, "ce_views"),
         ({"normal_mi_rows": "some"}, "normal_mi_rows"),
+        ({"dropout": 1.0}, "dropout: expected 0 to less than 1"),
+        ({"dropout": -0.5}, "dropout"),
         ({"partners": "other"}, "partners"),
         ({"num_sub_heads": 0}, "num_sub_heads"),
         ({"colour": 1}, "colour"),

@@ -81,6 +81,28 @@ def test_unreadable_images_are_left_out_or_stop_the_run(tmp_path):
     assert "11 of 300" in message
 
 
+_COUNTS = ("load_size", "image_size", "num_sub_heads", "batch_size", "repetitions")
+_NOT_NEGATIVE = (
+    *("labels_per_class", "hidden_units", "frozen_views", "seed", "cache_gigabytes"),
+    *("pretext_epochs", "heads_only_epochs", "fine_tune_epochs", "alternate_epochs"),
+    *("alternate_steps", "learning_rate", "heads_learning_rate", "lambda_u", "lambda_s"),
+    *("lambda_ice", "early_stopping_share", "unlabeled_ratio", "dropout"),
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, 0) for name in (*_COUNTS, "k", "plateau_epochs", "evaluate_every")),
+        *((name, -1) for name in _NOT_NEGATIVE),
+        *((name, 2) for name in ("early_stopping_share", "unlabeled_ratio", "dropout")),
+    ],
+)
+def test_a_number_out_of_range_is_named_before_anything_is_trained(tmp_path, name, value):
+    """With --evaluate_every=0 a run said so after its first epoch, with a traceback."""
+    assert name in refused(tmp_path, *SMALL, f"--{name}={value}", base=())
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [

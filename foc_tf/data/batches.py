@@ -2,9 +2,10 @@
 
 A batch of B rows has D = B / repetitions distinct draws. Of these at most r * D are unlabelled;
 where that is more than the unlabelled images' natural share U / (L + U), the natural share is used,
-so that none is seen more often than a labelled one. An epoch is one pass over the L labelled
-images; the unlabelled order goes on from epoch to epoch, so in time all of it is seen. r = 1
-removes the cap: an epoch then passes all images.
+so that none is seen more often than a labelled one, but for whole draws: of very few there is still
+one in every batch. An epoch is one pass over the L labelled images; the unlabelled order goes on
+from epoch to epoch, so in time all of it is seen. r = 1 removes the cap: an epoch then passes all
+images.
 
 Rows are interleaved (labelled and unlabelled draws spread evenly, the repetitions of a draw side by
 side), so that every replica gets the same share of labelled rows.
@@ -37,7 +38,8 @@ class BatchSampler:
         until a stage that needs them sets them.
 
     Raises:
-      ValueError: if a number is out of range or the batch cannot hold one triplet.
+      ValueError: if a number is out of range, the batch cannot hold one triplet, or there are no
+        labelled images of two classes.
     """
 
     def __init__(
@@ -56,7 +58,8 @@ class BatchSampler:
         self.unlabeled = np.asarray(unlabeled, np.int64)
         self.seed, self.repetitions, self.batch_size = seed, repetitions, batch_size
         self.replicas = replicas
-        _check(batch_size, unlabeled_ratio, repetitions, replicas, len(self.labeled))
+        _check(batch_size, unlabeled_ratio, repetitions, replicas)
+        _check_labels(self.labels[self.labeled])
         self.draws = batch_size // repetitions
         self.unlabeled_draws = self._unlabeled_draws(unlabeled_ratio)
         drawn: Sequence[int] | np.ndarray = self.unlabeled if self.unlabeled_draws else []
@@ -77,7 +80,7 @@ class BatchSampler:
         if ratio < 1:
             return most
         # Where all images are to be seen, whole numbers decide which split needs fewer batches.
-        return min(most, max(most - 1, 0), key=lambda draws: self._steps(draws, ratio))
+        return min(most, max(most - 1, min(most, 1)), key=lambda draws: self._steps(draws, ratio))
 
     def _steps(self, unlabeled_draws, ratio):
         """Batches until all labelled images were drawn; with r = 1, all images."""
@@ -122,8 +125,8 @@ class BatchSampler:
 
         Returns:
           Dict of [B] arrays: "self", "same_class", "other_class" int64 image indices (a partner of
-          an unlabelled row is the row's own image) and "label" int32, -1 = unlabelled. With
-          `neighbors` also "neighbor", one of each row's neighbours.
+          an unlabelled row, or of the only image of its class, is the row's own image) and "label"
+          int32, -1 = unlabelled. With `neighbors` also "neighbor", one of each row's neighbours.
         """
         rows = np.repeat(self.anchors(step), self.repetitions)
         labels = self.labels[rows]
@@ -151,8 +154,8 @@ class BatchSampler:
     def _same_class(self, rows, labels, step):
         size = self._start[labels + 1] - self._start[labels]
         # A draw among the class's other members: skip over the image's own place.
-        place = self._draw(_SAME, step, size - 1)
-        place += place >= self._rank[rows]
+        place = self._draw(_SAME, step, np.maximum(size - 1, 1))
+        place += (place >= self._rank[rows]) & (size > 1)
         return self._by_class[self._start[labels] + place]
 
     def _other_class(self, labels, step):
@@ -168,7 +171,15 @@ def _rank_in_class(labels, members):
     return rank
 
 
-def _check(batch_size, ratio, repetitions, replicas, num_labeled):
+def _check_labels(labels):
+    if len(np.unique(labels)) < 2:
+        raise ValueError(
+            "labels: expected labelled images of two classes or more, found "
+            f"{len(labels)} of {len(np.unique(labels))}; see --certain_threshold."
+        )
+
+
+def _check(batch_size, ratio, repetitions, replicas):
     if not 0 <= ratio <= 1:
         raise ValueError(f"unlabeled_ratio: expected 0 to 1, found {ratio}.")
     if repetitions < 1:
@@ -184,5 +195,3 @@ def _check(batch_size, ratio, repetitions, replicas, num_labeled):
                 f"batch_size: {batch_size} is not a multiple of {name} ({parts}); "
                 f"give e.g. {batch_size // parts * parts}."
             )
-    if not num_labeled:
-        raise ValueError("labels: no labelled image; see --certain_threshold.")

@@ -73,7 +73,8 @@ class CMC(SemiSupervisedModel):
         (outputs,) = self.forward(batch, ["anchor"], training)
         if self.stage.use_labels:
             self.track_largest("normal", outputs["normal_probs"])
-            rows = losses.cross_entropy(outputs["normal_probs"], batch["label"])
+            probs, labels = outputs["normal_probs"], batch["label"]
+            rows = losses.cross_entropy(probs, labels, self.class_weights)
             return {"normal_ce": tf.reduce_mean(rows)}
         halves = tf.split(outputs["features"], 2, axis=1)
         luma, chroma = (self.projection_head(features) for features in halves)

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from foc_tf import losses, overclustering
+from foc_tf.distribution import global_mean
 from foc_tf.model import SemiSupervisedModel
 from foc_tf.views import View
 
@@ -97,7 +98,7 @@ class FOC(SemiSupervisedModel):
         return views if self._uses_triplets() else views[:2]
 
     def _uses_triplets(self):
-        return self.negatives != "in_batch" and self.lambda_ice > 0
+        return self.negatives != "in_batch" and self.lambda_ice > 0 and self.lambda_s > 0
 
     def compute_losses(self, batch: dict[str, tf.Tensor], training: bool) -> dict[str, tf.Tensor]:
         """{"normal_ce", "normal_mi", "over_ice", "over_mi"} of the heads that are trained."""
@@ -128,9 +129,10 @@ class FOC(SemiSupervisedModel):
     def _normal_information(self, probs, labels):
         if self.normal_mi_rows == "labeled":
             # Unlabelled rows are set to 0 in both views; the joint is normalised again by the
-            # share of labelled rows, which is the same in every replica.
+            # share of labelled rows in the global batch.
             keep = tf.cast(labels >= 0, tf.float32)
-            scale = tf.sqrt(tf.math.divide_no_nan(keep, tf.reduce_mean(keep)))[:, None, None]
+            share = global_mean(tf.reduce_mean(keep))
+            scale = tf.sqrt(tf.math.divide_no_nan(keep, share))[:, None, None]
             probs = [p * scale for p in probs[:2]]
         return tf.reduce_mean(losses.mutual_information(probs[0], probs[1]))
 
