@@ -1,9 +1,11 @@
 """Evaluates the best model of a workdir: report.json, predictions.csv and review_data anew.
 
     python -m foc_tf.evaluate --workdir=runs/digits
-    python -m foc_tf.evaluate --workdir=runs/plankton --data_dir=other/prepared/dataset
+    python -m foc_tf.evaluate --workdir=runs/plankton --data_dir=other/dataset --output=other/scores
 
-Writes into the workdir, or into --output where given (another data set, say).
+Writes into the workdir, or into --output where given (another data set, say). The best sub-heads
+and the clusters' classes are those that the run chose on its own data, so that another data set
+scores the model that was exported, and may be of test images alone.
 """
 
 import pathlib
@@ -21,7 +23,7 @@ import tensorflow as tf
 from absl import flags as absl_flags
 
 import foc_tf
-from foc_tf import build, files, picture, report, unsupervised
+from foc_tf import build, checkpoints, files, picture, report, unsupervised
 from foc_tf import flags as foc_flags
 from foc_tf.data import pipeline, reading
 from foc_tf.data.images import ImageSet
@@ -72,6 +74,12 @@ def name_clusters(
     unsupervised.name_outputs(model, clusters, reference[images])
 
 
+def keep_choices(workdir: pathlib.Path, model: keras.Model, scorer: report.Scorer) -> None:
+    """Writes beside the best weights what the run chose on its own data, for other data sets."""
+    model.details |= {"choices": scorer.choices()}
+    checkpoints.save_best(workdir / "best", model, model.details)
+
+
 def versions() -> dict[str, str]:
     """Versions of what a result depends on."""
     return {
@@ -92,6 +100,7 @@ def write_results(
     image_size: int,
     extra: dict,
     kmeans_k: int = 0,
+    chosen: dict | None = None,
 ) -> tuple[dict, report.Scorer]:
     """Scores all images and writes report.json, predictions.csv and what a review needs.
 
@@ -104,13 +113,14 @@ def write_results(
       image_size: side of the centre crops.
       extra: JSON-able dict of further report entries.
       kmeans_k: groups of k-means on the features; 0 leaves it out.
+      chosen: `report.Scorer.choices` of the run; None to choose on this data set.
 
     Returns:
       (report dict, `report.Scorer`).
     """
     count = len(image_set.ids)
     values = outputs(model, loader, count, np.arange(count), image_size)
-    scorer = report.Scorer(image_set, labels, values, kmeans_k)
+    scorer = report.Scorer(image_set, labels, values, kmeans_k, chosen)
     result = extra | {
         "dataset": image_set.name,
         "images": count,
@@ -123,7 +133,7 @@ def write_results(
     }
     if advice := scorer.advice():
         result["advice"] = advice
-    if not len(scorer.roles.val):
+    if not len(scorer.roles.val) and not chosen:
         result["sub_head_reason"] = "no certain validation images: chosen on the labelled ones"
     folder = pathlib.Path(folder)
     files.write_csv(folder / "predictions.csv", scorer.predictions())
@@ -173,8 +183,10 @@ def main() -> None:
     workdir = restore_flags(sys.argv)
     f = absl_flags.FLAGS
     model = build.load(workdir)
+    chosen = model.details.get("choices")  # runs of before the first release have none
     image_set, labels, left_out = reading.read(
-        f.dataset, f.data_dir, f.certain_threshold, f.labels_per_class, f.seed
+        *(f.dataset, f.data_dir, f.certain_threshold, f.labels_per_class, f.seed),
+        for_training=not chosen,
     )
     if image_set.classes != model.classes:
         raise ValueError(
@@ -206,7 +218,9 @@ def main() -> None:
         extra = {key: old[key] for key in (*kept, "flags") if key in old} | extra
     extra |= {"unreadable": left_out}
     groups = foc_flags.kmeans_k(f, model.k)
-    result, _ = write_results(folder, model, image_set, labels, loader, f.image_size, extra, groups)
+    result, _ = write_results(
+        *(folder, model, image_set, labels, loader, f.image_size, extra, groups, chosen)
+    )
     print(report.table(result["splits"]))
     print(f"report: {folder / 'report.json'}")
 

@@ -74,8 +74,10 @@ def main() -> None:
     f = absl_flags.FLAGS
     conversions = conversion.wanted(f.onnx, f.tflite, f.export_precision)
     model = load(workdir, f.export_precision)
+    chosen = model.details.get("choices")
     image_set, labels, _ = reading.read(
-        f.dataset, f.data_dir, f.certain_threshold, f.labels_per_class, f.seed
+        *(f.dataset, f.data_dir, f.certain_threshold, f.labels_per_class, f.seed),
+        for_training=not chosen,
     )
     everything = np.arange(len(image_set.ids))
     loader = pipeline.make_loader(
@@ -94,7 +96,7 @@ def main() -> None:
         difference = largest_difference(values, outputs(build.load(workdir)))
         card["largest_difference_to_float32"] = difference
         program.log(f"{f.export_precision}: probabilities differ by at most {difference:.2g}")
-    scorer = report.Scorer(image_set, labels, values)
+    scorer = report.Scorer(image_set, labels, values, chosen=chosen)
     options = saved_model.Options(
         f.include_heads == "all",
         cluster_names.find(f.cluster_names, workdir),

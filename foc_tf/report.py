@@ -1,8 +1,10 @@
 """Outputs of a model on annotated images -> scores, the report and the table of predictions.
 
 Numpy only. The best sub-head of each kind is the copy with the best accuracy on the certain images
-of `val`; the scores of all copies stand beside it. k-means on the features, where it is asked for,
-gives any method as many groups as clusters: it shows what more groups alone do.
+of `val`; the scores of all copies stand beside it. On another data set than the run's own this
+choice and the classes of the clusters (protocol `train`) stay as they were: `Scorer.choices`.
+k-means on the features, where it is asked for, gives any method as many groups as clusters: it
+shows what more groups alone do.
 """
 
 import pathlib
@@ -26,19 +28,25 @@ class Scorer:
       outputs: dict of [N, S, ...] probabilities and [N, F] features of all images, in the set's
         order.
       kmeans_k: groups of k-means among the images of a split; 0 leaves it out.
+      chosen: `choices` of the run whose model gave the outputs; None to choose here.
     """
 
     def __init__(
-        self, image_set: Any, labels: np.ndarray, outputs: dict[str, np.ndarray], kmeans_k: int = 0
+        self,
+        image_set: Any,
+        labels: np.ndarray,
+        outputs: dict[str, np.ndarray],
+        kmeans_k: int = 0,
+        chosen: Mapping[str, Any] | None = None,
     ) -> None:
         """See the class."""
-        self.kmeans_k = kmeans_k
+        self.kmeans_k, self.chosen = kmeans_k, chosen
         self.image_set, self.labels, self.outputs = image_set, labels, outputs
         self.reference = image_set.annotations.reference
         self.roles = image_set.roles()
         self.train = np.flatnonzero(labels >= 0)
         self.heads = [h for h in ("normal", "over") if f"{h}_probs" in outputs]
-        self.best = {head: self._best(head) for head in self.heads}
+        self.best = dict(chosen["copies"]) if chosen else {h: self._best(h) for h in self.heads}
 
     def _sub_head(self, head, index, images, reference, votes):
         probs = self.outputs[f"{head}_probs"][:, index]
@@ -48,8 +56,7 @@ class Scorer:
         return scoring.score_over(
             clusters[images],
             reference[images],
-            clusters[self.train],
-            self.labels[self.train],
+            *self._naming(index),
             probs.shape[1],
             len(self.image_set.classes),
             votes,
@@ -84,7 +91,7 @@ class Scorer:
 
     def _kmeans(self, images, reference, votes):
         features = self.outputs["features"]
-        return scoring.score_kmeans(
+        result = scoring.score_kmeans(
             features[images],
             reference[images],
             features[self.train],
@@ -93,6 +100,10 @@ class Scorer:
             len(self.image_set.classes),
             votes,
         )
+        if "train" in result and not len(self.train):
+            del result["train"]
+            result["train_reason"] = "no labelled training images in this data set"
+        return result
 
     def images(self, split: str) -> np.ndarray:
         """[M] int, the images of one of `SPLITS`."""
@@ -146,11 +157,25 @@ class Scorer:
 
     def cluster_classes(self) -> np.ndarray:
         """[K] int class of each cluster by the labelled training images, -1 = no vote."""
-        clusters = self.outputs["over_probs"][self.train, self.best["over"]].argmax(1)
+        return self._classes_of_clusters(self.best["over"])
+
+    def _classes_of_clusters(self, index):
         num_clusters = self.outputs["over_probs"].shape[2]
-        return mapping.majority(
-            clusters, self.labels[self.train], num_clusters, len(self.image_set.classes)
-        )
+        return mapping.majority(*self._naming(index), num_clusters, len(self.image_set.classes))
+
+    def _naming(self, index):
+        """(clusters, classes) of what names the clusters of a copy: training images, or a run."""
+        if self.chosen:
+            classes = np.asarray(self.chosen["cluster_classes"][index], np.int64)
+            named = np.flatnonzero(classes >= 0)
+            return named, classes[named]
+        return self.outputs["over_probs"][self.train, index].argmax(1), self.labels[self.train]
+
+    def choices(self) -> dict[str, Any]:
+        """What was chosen on this data set, for JSON: the best copies, every copy's classes."""
+        copies = self.outputs["over_probs"].shape[1] if "over" in self.heads else 0
+        classes = [self._classes_of_clusters(index).tolist() for index in range(copies)]
+        return {"copies": self.best, "cluster_classes": classes}
 
     def usage(self, images: np.ndarray | None = None) -> dict[str, dict]:
         """{head: `cluster_use.usage` of its best copy} on some images, all if None."""

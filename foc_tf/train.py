@@ -272,16 +272,11 @@ def finish(
         evaluate.name_clusters(model, image_set, loader, f.image_size)
         checkpoints.save_best(workdir / "best", model, model.details)
     extra = {"method": f.method, "seed": f.seed, **summary(run), "unreadable": left_out}
+    groups = foc_flags.kmeans_k(f, model.k)
     result, scorer = evaluate.write_results(
-        workdir,
-        model,
-        image_set,
-        labels,
-        loader,
-        f.image_size,
-        extra,
-        foc_flags.kmeans_k(f, model.k),
+        workdir, model, image_set, labels, loader, f.image_size, extra, groups
     )
+    evaluate.keep_choices(workdir, model, scorer)
     print(report.table(result["splits"]))
     if "advice" in result:
         program.log(f"note: {result['advice']}.")

@@ -61,6 +61,39 @@ def test_evaluate_gives_the_same_scores_again(trained, tmp_path):
     assert "epoch" not in again
 
 
+def test_evaluate_scores_the_runs_model_on_test_images_alone(trained, tmp_path):
+    """Best sub-heads and classes of clusters are the run's own: here nothing could choose them."""
+    from foc_tf.data import digits
+
+    workdir, _, _ = trained
+    image_set, before = digits.read(), read_report(workdir)
+    images = image_set.roles().val
+    (tmp_path / "held/images").mkdir(parents=True)
+    lines = ["image,class,votes"]
+    for index in images:
+        name = f"images/{index}.png"
+        (tmp_path / "held" / name).write_bytes(image_set.sources[index])
+        lines += [
+            f"{name},{image_set.classes[c]},{image_set.votes[index, c]}"
+            for c in np.flatnonzero(image_set.votes[index])
+        ]
+    (tmp_path / "held/annotations.csv").write_text("\n".join(lines) + "\n")
+    splits = ["image,split", *(f"images/{index}.png,test" for index in images)]
+    (tmp_path / "held/splits.csv").write_text("\n".join(splits) + "\n")
+    options = ["--dataset=prepared", f"--data_dir={tmp_path / 'held'}"]
+    done = run("evaluate", f"--workdir={workdir}", *options, f"--output={tmp_path / 'scores'}")
+    assert done.returncode == 0, done.stderr
+    found = read_report(tmp_path / "scores")
+    assert found["labeled"] == found["splits"]["val"]["count"] == 0
+    test, val = found["splits"]["test"], before["splits"]["val"]
+    assert test["normal"] == pytest.approx(val["normal"], rel=1e-6)
+    assert test["over"]["sub_head"] == val["over"]["sub_head"]
+    of_copies = [[copy["train"] for copy in s["sub_heads"]["over"]] for s in (test, val)]
+    assert of_copies[0] == of_copies[1]
+    assert "no labelled" in test["kmeans"]["train_reason"]
+    assert "sub_head_reason" not in found
+
+
 def test_export_takes_the_next_version_and_serves_what_predictions_say(trained, tmp_path):
     import tensorflow as tf
 

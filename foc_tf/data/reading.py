@@ -15,6 +15,7 @@ def read(
     certain_threshold: float | None = None,
     labels_per_class: int = 0,
     seed: int = 0,
+    for_training: bool = True,
 ) -> tuple[images.ImageSet, np.ndarray, list[dict[str, str]]]:
     """Reads a data set and leaves out the images that cannot be decoded.
 
@@ -25,6 +26,7 @@ def read(
         data set's own.
       labels_per_class: labelled images kept for each class, 0 for all.
       seed: of the split and the choice of labels.
+      for_training: whether labelled images of every class are needed.
 
     Returns:
       (ImageSet, [N] int32 training labels with -1 = none, list of {"image", "reason"} left out).
@@ -45,5 +47,6 @@ def read(
     ]
     image_set = image_set.without(bad)
     labels = image_set.training_labels(labels_per_class, seed)
-    images.check_trainable(image_set, labels)
+    if for_training:
+        images.check_trainable(image_set, labels)
     return image_set, labels, left_out
