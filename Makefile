@@ -82,7 +82,7 @@ check-hashes: setup  ## what the registry serves against constraints/tf215.hashe
 fuzz: setup  ## 20,000 and more damaged inputs of every reader, some minutes
 	FOC_FUZZ=1250 $(BIN)/python -m pytest -n 0 -s tests/test_fuzz.py
 
-faults: setup  ## 50 times kill -9 at random moments of runs; 2,000 steps in flat memory
+faults: setup  ## 50 times kill -9 at random moments of runs; 2,820 steps in flat memory
 	FOC_KILLS=50 FOC_LONG=20 $(BIN)/python -m pytest -n 0 -s tests/faults tests/test_long_runs.py
 
 clean:  ## remove the venvs, caches and build products; runs/ and export/models/ stay

@@ -2,8 +2,9 @@
 
     python -m foc_tf.prepare --source=ecotaxa_export.zip --output=data/mine
     python -m foc_tf.prepare --source=votes.csv --images=photos --output=data/mine
-    python -m foc_tf.train --dataset=prepared --data_dir=data/mine --backbone=resnet50v2
+    python -m foc_tf.train --data_dir=data/mine ...
 
+README ("Your own images") has a short recipe for train; its defaults are the paper's 1,100 epochs.
 Nothing appears under --output until all of it is there.
 """
 

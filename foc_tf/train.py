@@ -3,7 +3,9 @@
     python -m foc_tf.train --flagfile=configs/digits.flags
     python -m foc_tf.train --flagfile=configs/digits.flags --workdir=runs/mine --seed=1
 
-Started again with the same workdir it goes on from where it stopped.
+Started again with the same workdir it goes on from where it stopped. --helpfull explains all flags;
+most needed: --data_dir, --workdir, --method, --backbone, --backbone_weights, --k, --batch_size,
+--heads_only_epochs, --fine_tune_epochs, --learning_rate, --seed.
 """
 
 import pathlib
